@@ -1,0 +1,30 @@
+"""GrokLST's engine: land surface temperature downscaling without a screen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from groklst_engine.evaluate import evaluate
+    from groklst_engine.models.zoo import create_model, list_models
+    from groklst_engine.predict import downscale
+    from groklst_engine.train import train
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "create_model", "downscale", "evaluate", "list_models", "train"]
+
+_HOME = {
+    "create_model": "groklst_engine.models.zoo",
+    "downscale": "groklst_engine.predict",
+    "evaluate": "groklst_engine.evaluate",
+    "list_models": "groklst_engine.models.zoo",
+    "train": "groklst_engine.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public functions on first use: ``--help`` and the pre-flight must not wait for torch."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

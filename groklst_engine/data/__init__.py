@@ -1,0 +1,1 @@
+"""Where scenes and data sets come from."""

@@ -1,0 +1,229 @@
+"""The jobs: what may be asked of the engine. The one place where a user's wishes are validated.
+
+A job is a frozen pydantic model. Scripts build it directly, the command line from its options, the worker from a JSON
+file: ``parse_job`` turns any violation into one ``InputError``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from groklst_engine.bands import Role
+from groklst_engine.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+DEFAULT_METHOD = "groklst-small"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LstSource(_Frozen):
+    """An LST raster.
+
+    Attributes:
+        path: File that GDAL can read.
+        band: Band number, from 1.
+        unit: ``K``, ``C`` or ``auto`` (band metadata, then value range).
+        scale: Factor from stored number to ``unit``; None takes the file's.
+        offset: Summand from stored number to ``unit``; None takes the file's.
+    """
+
+    path: Path
+    band: int = Field(1, ge=1)
+    unit: Literal["auto", "K", "C"] = "auto"
+    scale: float | None = None
+    offset: float | None = None
+
+
+class GuidanceSource(_Frozen):
+    """A guidance raster with one or several bands.
+
+    Attributes:
+        path: File that GDAL can read.
+        roles: One role per band, None to leave a band out; empty: guessed from band descriptions and file name.
+    """
+
+    path: Path
+    roles: tuple[Role | None, ...] = ()
+
+
+class InspectJob(_Frozen):
+    """Look at the inputs, decide the grids, and say what would be done.
+
+    Attributes:
+        lst: The coarse LST.
+        guidance: The finer rasters of the same place.
+        scale: Coarse pixel divided by fine pixel.
+    """
+
+    kind: Literal["inspect"] = "inspect"
+    lst: LstSource
+    guidance: tuple[GuidanceSource, ...] = ()
+    scale: int = Field(ge=1, le=64)
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _whole_number(cls, value: Any) -> Any:
+        try:
+            whole = int(str(value).removesuffix(".0"))
+        except ValueError:
+            raise ValueError(
+                "must be a whole number such as 2, 4 or 8, the coarse pixel divided by the fine pixel"
+            ) from None
+        return whole
+
+
+class DownscaleJob(InspectJob):
+    """Coarse LST in, fine LST out.
+
+    Attributes:
+        method: A method, a shipped or registered weights name, or the path of a weights file.
+        output: GeoTIFF to write.
+        report: Folder for ``report.html`` and ``report.json``; None writes none.
+        reference: A fine LST to score the result against.
+        consistency: Make the block means of the output equal the coarse input.
+        overwrite: Whether an existing output may be replaced.
+        device: Where networks run.
+        tile: Output pixels per side of a tile; None chooses.
+        seed: For methods that train on the scene.
+    """
+
+    kind: Literal["downscale"] = "downscale"  # type: ignore[assignment]
+    scale: int = Field(ge=2, le=64)
+    method: str = DEFAULT_METHOD
+    output: Path
+    report: Path | None = None
+    reference: LstSource | None = None
+    consistency: bool = True
+    overwrite: bool = False
+    device: Device = "auto"
+    tile: int | None = Field(None, ge=32)
+    seed: int = 0
+
+
+class SceneSource(_Frozen):
+    """A fine LST with guidance, from which training and evaluation make their coarse inputs (Wald's protocol).
+
+    Attributes:
+        name: For tables and logs.
+        lst: The fine LST.
+        guidance: Guidance of the same place.
+        mask: Raster that is 1 where the scene is clear; None takes all.
+        native: Factor between the thermal sensor's own pixel and the delivered one; the scene is block-averaged by
+            it first, because there is no detail below.
+        region: Scenes of one region are held out together; None takes the name.
+    """
+
+    name: str
+    lst: LstSource
+    guidance: tuple[GuidanceSource, ...] = ()
+    mask: Path | None = None
+    native: int = Field(1, ge=1)
+    region: str | None = None
+
+
+class EvaluateJob(_Frozen):
+    """Score methods on scenes by Wald's protocol, beside bicubic.
+
+    Attributes:
+        scenes: Fine scenes; each is degraded by ``scale``, downscaled back and compared with itself.
+        scales: Scales to score.
+        methods: As in ``DownscaleJob``.
+        report: Folder for ``scores.json`` and ``scores.csv``; None writes none.
+        device: Where networks run.
+    """
+
+    kind: Literal["evaluate"] = "evaluate"
+    scenes: tuple[SceneSource, ...] = Field(min_length=1)
+    scales: tuple[int, ...] = Field((4,), min_length=1)
+    methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
+    report: Path | None = None
+    device: Device = "auto"
+
+
+class TrainJob(_Frozen):
+    """Train a network on scenes by Wald's protocol and write a weights file.
+
+    Attributes:
+        scenes: Training scenes.
+        model: Architecture, a name of ``groklst models``.
+        preset: A named size of the architecture.
+        arguments: Further arguments of the architecture.
+        roles: Guidance bands the network takes, by role and in order.
+        scales: Scales to train for; most networks take one only.
+        iterations: Optimiser steps.
+        batch: Samples per step.
+        crop: Side of a training crop, in fine pixels.
+        learning_rate: AdamW's, at its highest.
+        weight_decay: AdamW's.
+        band_dropping: Probability that a band is hidden from a sample, so that any subset of roles serves later.
+        augment: Flips, quarter turns, gains and noise.
+        seed: Random seed.
+        device: Where to train.
+        hold_out: Region not trained on, but scored at the end.
+        name: Name in the card and in listings.
+        description: A sentence for the card.
+        output: Weights file to write.
+        overwrite: Whether an existing file may be replaced.
+    """
+
+    kind: Literal["train"] = "train"
+    scenes: tuple[SceneSource, ...] = Field(min_length=1)
+    model: str = "guided-residual"
+    preset: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    roles: tuple[Role, ...] = ()
+    scales: tuple[int, ...] = Field((2, 4, 8), min_length=1)
+    iterations: int = Field(3000, ge=1)
+    batch: int = Field(8, ge=1)
+    crop: int = Field(64, ge=16)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    band_dropping: float = Field(0.25, ge=0, le=1)
+    augment: bool = True
+    seed: int = 0
+    device: Device = "auto"
+    hold_out: str | None = None
+    name: str = ""
+    description: str = ""
+    output: Path
+    overwrite: bool = False
+
+
+class ProbeJob(_Frozen):
+    """Say what this engine is and can: versions, devices, methods, weights."""
+
+    kind: Literal["probe"] = "probe"
+
+
+Job = Annotated[
+    InspectJob | DownscaleJob | EvaluateJob | TrainJob | ProbeJob,
+    Field(discriminator="kind"),
+]
+_JOB: TypeAdapter[Job] = TypeAdapter(Job)
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for the first violation in a pydantic error."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("downscale", "inspect", "evaluate", "train"))
+    what = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"
+    return f"Option '{where}': {what[:1].lower()}{what[1:]}{given}."
+
+
+def parse_job(document: dict[str, Any]) -> Job:
+    """Validate a job document, e.g. a job file's JSON.
+
+    Raises:
+        InputError: The document is no valid job; names the first offending option.
+    """
+    try:
+        return _JOB.validate_python(document)
+    except ValidationError as error:
+        raise InputError(explain(error)) from error
