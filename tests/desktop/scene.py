@@ -1,0 +1,73 @@
+"""Generated rasters of one place for the desktop tests: a coarse LST and finer reflectance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal, osr
+
+gdal.UseExceptions()
+
+EPSG = 32633
+ORIGIN = (412_000.0, 5_634_000.0)
+FINE_PIXEL = 25.0
+SCALE = 4
+BANDS = ("blue", "green", "red", "nir")
+
+
+def make_scene(folder: Path, coarse_side: int = 60) -> dict[str, str]:
+    """Write a square scene with fields, a lake and relief.
+
+    Args:
+        folder: Where to write.
+        coarse_side: LST pixels per side.
+
+    Returns:
+        The paths: ``lst`` (kelvin, 100 m) and ``reflectance`` (four bands, 25 m).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    side = coarse_side * SCALE
+    rng = np.random.default_rng(7)
+    rows, columns = np.mgrid[0:side, 0:side] / FINE_PIXEL
+    vegetation = rng.uniform(0.1, 0.9, (side // 12 + 1, side // 12 + 1)).repeat(12, 0).repeat(12, 1)[:side, :side]
+    height = 0.5 + 0.5 * np.sin(rows / 2.1) * np.cos(columns / 2.7)
+    lake = np.hypot(rows - rows.mean(), 1.5 * (columns - columns.mean())) < side / FINE_PIXEL / 6
+    kelvin = np.where(lake, 293.0, 312.0 - 12.0 * vegetation - 4.0 * height) + rng.normal(0, 0.1, (side, side))
+    red, nir = 0.22 - 0.18 * vegetation, 0.15 + 0.35 * vegetation
+    bands = np.stack([0.5 * red, 0.8 * red, red, nir])
+    bands[:, lake] = np.array([0.08, 0.06, 0.04, 0.02])[:, None]
+    coarse = kelvin.reshape(coarse_side, SCALE, coarse_side, SCALE).mean((1, 3))
+    return {
+        "lst": _write(folder / "lst.tif", coarse[None], FINE_PIXEL * SCALE, ("LST",)),
+        "reflectance": _write(folder / "reflectance.tif", bands, FINE_PIXEL, BANDS),
+    }
+
+
+def _write(path: Path, values: np.ndarray, pixel: float, names: tuple[str, ...]) -> str:
+    count, height, width = values.shape
+    dataset = gdal.GetDriverByName("GTiff").Create(str(path), width, height, count, gdal.GDT_Float32)
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(EPSG)
+    dataset.SetProjection(reference.ExportToWkt())
+    dataset.SetGeoTransform((ORIGIN[0], pixel, 0, ORIGIN[1], 0, -pixel))
+    for index, name in enumerate(names, start=1):
+        band = dataset.GetRasterBand(index)
+        band.SetDescription(name)
+        band.WriteArray(values[index - 1].astype("float32"))
+        if name == "LST":
+            band.SetUnitType("K")
+    dataset = None
+    return str(path)
+
+
+def read(path: str | Path) -> np.ndarray:
+    """The first band of a raster, ``(height, width)``."""
+    dataset = gdal.Open(str(path))  # must outlive its band
+    return dataset.GetRasterBand(1).ReadAsArray()
+
+
+def block_means(values: np.ndarray, size: int) -> np.ndarray:
+    """Means of ``size`` × ``size`` blocks: ``(height / size, width / size)``."""
+    height, width = values.shape
+    return values.reshape(height // size, size, width // size, size).mean((1, 3), dtype="float64")
