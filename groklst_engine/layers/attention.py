@@ -1,0 +1,76 @@
+"""Channel attention, and the residual blocks and groups built on it.
+
+Reference: Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention Networks, ECCV 2018.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groklst_engine.layers.conv import same_conv
+
+
+class ChannelAttention(nn.Module):
+    """Scale every channel by a gate computed from the means of all channels over the whole image.
+
+    Args:
+        channels: Width in and out, at least ``reduction``.
+        reduction: The gate's hidden layer is narrower by this factor.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, channels // reduction, 1)
+        self.excite = nn.Conv2d(channels // reduction, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        means = x.mean(dim=(2, 3), keepdim=True)
+        gates = torch.sigmoid(self.excite(F.relu(self.squeeze(means))))
+        return x * gates
+
+
+class RCAB(nn.Module):
+    """Residual block of two 3×3 convolutions and channel attention.
+
+    Args:
+        channels: Width in and out.
+        reduction: Of the channel attention.
+        negative_slope: Of the leaky ReLU between the convolutions; 0 is a ReLU.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, negative_slope: float = 0.0) -> None:
+        super().__init__()
+        self.conv1 = same_conv(channels, channels)
+        self.conv2 = same_conv(channels, channels)
+        self.attention = ChannelAttention(channels, reduction)
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        hidden = F.leaky_relu(self.conv1(x), self.negative_slope)
+        residual: Tensor = self.attention(self.conv2(hidden))
+        return x + residual
+
+
+class ResidualGroup(nn.Module):
+    """Residual channel attention blocks and a 3×3 convolution, added to the input.
+
+    Args:
+        channels: Width in and out.
+        n_blocks: Number of blocks.
+        reduction: Of the channel attention.
+        negative_slope: Of the leaky ReLU in the blocks; 0 is a ReLU.
+    """
+
+    def __init__(self, channels: int, n_blocks: int, reduction: int = 16, negative_slope: float = 0.0) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(RCAB(channels, reduction, negative_slope) for _ in range(n_blocks)))
+        self.conv = same_conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        residual: Tensor = self.conv(self.blocks(x))
+        return x + residual

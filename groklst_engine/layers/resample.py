@@ -1,0 +1,40 @@
+"""From the coarse grid to the fine one."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groklst_engine.layers.conv import same_conv
+
+
+def up_bicubic(x: Tensor, scale: int) -> Tensor:
+    """Bicubic interpolation, ``(B, C, h, w)`` to ``(B, C, scale·h, scale·w)``; pixel areas, not centres, coincide."""
+    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
+
+
+class PixelShuffleUpsampler(nn.Sequential):
+    """Sub-pixel convolutions, ``(B, C, h, w)`` to ``(B, C, scale·h, scale·w)``: one step of 3, or steps of 2.
+
+    Reference: Shi et al., Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional
+    Neural Network, CVPR 2016.
+
+    Args:
+        channels: Width in and out.
+        scale: 3 or a power of two.
+
+    Raises:
+        ValueError: If the scale is neither.
+    """
+
+    def __init__(self, channels: int, scale: int) -> None:
+        if scale == 3:
+            factors = [3]
+        elif scale >= 2 and scale & (scale - 1) == 0:
+            factors = [2] * (scale.bit_length() - 1)
+        else:
+            raise ValueError(f"Sub-pixel convolutions need a scale of 3 or a power of two, not {scale}.")
+        steps: list[nn.Module] = []
+        for factor in factors:
+            steps += [same_conv(channels, channels * factor**2), nn.PixelShuffle(factor)]
+        super().__init__(*steps)
