@@ -1,0 +1,98 @@
+# make demo      the engine's environment, then the main job on a generated scene
+# make test      both environments, then every test, those in the real QGIS Desktop included
+# make help      the other targets
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-engine setup-qgis demo test test-fast lint plugin qgis package clean
+
+ENGINE := .venv/bin/python
+QGIS := .venv-qgis/bin/python
+VERSION = $(shell sed -n 's/^version=//p' metadata.txt)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT := DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install
+QGIS_PACKAGES := qgis python3-qgis python3-venv xvfb xauth
+
+# The first Python that is new enough.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
+
+# Where there is no NVIDIA driver, PyTorch's own index spares the download of CUDA (3 GB); TORCH_INDEX= turns it off.
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1\t\2/p' Makefile | expand -t 16
+
+setup: setup-engine setup-qgis  ## both environments
+
+setup-engine: .venv/.ready  ## .venv: the engine, its report and the developers' tools
+
+.venv/.ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed: install it, or name it with PYTHON=…"; exit 1; }
+	test -x $(ENGINE) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "Python's venv module is not installed; installing it (needs Debian or Ubuntu)."; \
+		$(SUDO) apt-get -q update; $(SUDO) $(APT) python3-venv; $(PYTHON) -m venv .venv; }
+	$(ENGINE) -m pip install -q --retries 1 $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==2.13.0
+	$(ENGINE) -m pip install -q -e '.[report,dev]'
+	touch $@
+
+setup-qgis: .venv-qgis/.ready  ## QGIS, and .venv-qgis: its own Python with what the plugin's tests need
+
+# QGIS works with the numpy, Qt and friends of the system only: pip must not put others beside them.
+.venv-qgis/.ready: Makefile
+	dpkg -s $(QGIS_PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get -q update; $(SUDO) $(APT) $(QGIS_PACKAGES); }
+	test -x $(QGIS) || /usr/bin/python3 -m venv --system-site-packages .venv-qgis
+	$(QGIS) -m pip list --format freeze | grep -iE '^(numpy|scipy|matplotlib|pyqt5(-sip)?)==' > .venv-qgis/system.txt
+	$(QGIS) -m pip install -q -c .venv-qgis/system.txt pytest pytest-qt==4.5.0 pytest-qgis==5.0.2
+	touch $@
+
+demo: setup-engine  ## downscale a generated scene; result and report are in demo/
+	@.venv/bin/groklst demo --output demo
+
+test: setup lint  ## every test
+	$(ENGINE) -m pytest
+	QT_QPA_PLATFORM=offscreen $(QGIS) -m pytest tests/qgis
+	$(QGIS) -m pytest tests/desktop
+
+test-fast: setup-engine  ## the engine's tests but the slow ones
+	$(ENGINE) -m pytest -m 'not slow'
+
+lint: setup-engine  ## style and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy groklst_engine groklst_qgis
+
+# Without the engine: inside a checkout the plugin finds the checkout's own.
+plugin:  ## build/groklst: the plugin's folder, for use in this checkout
+	$(call assemble,build/groklst)
+
+qgis: setup plugin  ## open QGIS with the plugin and the demo scene
+	test -d demo || $(MAKE) demo
+	mkdir -p build/profile/profiles/default/{QGIS,python/plugins}
+	ln -sfn "$(CURDIR)/build/groklst" build/profile/profiles/default/python/plugins/groklst
+	test -e build/profile/profiles/default/QGIS/QGIS3.ini || \
+		printf '[PythonPlugins]\ngroklst=true\nprocessing=true\n' > build/profile/profiles/default/QGIS/QGIS3.ini
+	qgis --profiles-path build/profile demo/*.tif
+
+package:  ## dist/groklst-<version>.zip: the plugin with the engine and its weights
+	$(call assemble,build/package/groklst)
+	mkdir build/package/groklst/engine
+	cp -r groklst_engine weights pyproject.toml README.md LICENSE build/package/groklst/engine
+	find build/package -name __pycache__ -prune -exec rm -r {} +
+	mkdir -p dist
+	cd build/package && python3 -m zipfile -c "$(CURDIR)/dist/groklst-$(VERSION).zip" groklst
+	@du -k dist/groklst-$(VERSION).zip
+	@test $$(du -k dist/groklst-$(VERSION).zip | cut -f 1) -lt 25000 || { echo "The zip must stay below 25 MB."; exit 1; }
+
+clean:  ## remove everything generated, the environments included
+	rm -rf .venv .venv-qgis build dist demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -r {} +
+
+define assemble
+	rm -rf $(1)
+	mkdir -p $(1)
+	cp -r groklst_qgis/. metadata.txt LICENSE resources $(1)
+	find $(1) -name __pycache__ -prune -exec rm -r {} +
+endef

@@ -1,0 +1,157 @@
+"""The engine as a process: a job file in, one JSON object per line out.
+
+``python -m groklst_engine.worker JOB.json`` keeps standard output for its messages (``progress``, ``log``, ``metric``
+and, last, ``result`` or ``error``); everything libraries print goes to standard error, the log. The line ``cancel``
+on standard input, or its end, stops the job at the next tile or training step. A job that does not stop in time is
+the caller's to kill: only the caller knows how long it is ready to wait.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from groklst_engine.errors import GroklstError, InputError
+from groklst_engine.events import CancelToken, Event, OnEvent
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, TrainJob, parse_job
+
+
+def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
+    """Run any job and return its result as a JSON object.
+
+    Modules are imported here, when their job comes: looking at rasters must not wait for torch.
+
+    Raises:
+        GroklstError: The job cannot be done as asked, or was cancelled.
+    """
+    match job:
+        case DownscaleJob():  # before InspectJob, its parent
+            from groklst_engine.predict import downscale
+
+            return downscale(job, on_event, cancel).to_json()
+        case InspectJob():
+            from groklst_engine.inspection import inspect_inputs
+
+            return inspect_inputs(job)
+        case EvaluateJob():
+            from groklst_engine.evaluate import evaluate
+
+            return evaluate(job, on_event, cancel).to_json()
+        case TrainJob():
+            from groklst_engine.train import train
+
+            return train(job, on_event, cancel).to_json()
+        case _:
+            from groklst_engine.probe import probe
+
+            return probe()
+
+
+def describe(error: Exception, details: str = "details are in the log") -> tuple[str, str]:
+    """Class name and one sentence for any exception; ``details`` says where a bug's traceback is."""
+    if isinstance(error, GroklstError):
+        return type(error).__name__, str(error)
+    if _is_out_of_memory(error):
+        return "OutOfMemory", "The job needs more memory than is free: choose a smaller tile or close other programs."
+    return "InternalError", f"The engine failed unexpectedly ({type(error).__name__}); {details}."
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch's own class is recognised by name, because torch may not be imported; its CPU allocator has none.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+
+
+def to_text(document: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON that any parser reads: numbers that are not finite become null."""
+    return json.dumps(_finite(document), ensure_ascii=False, allow_nan=False, indent=indent, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _Protocol:
+    """The caller's end of standard output, taken away from everybody else."""
+
+    def __init__(self, cancel: CancelToken) -> None:
+        self._stream: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+        self._lock = threading.Lock()
+        self._cancel = cancel
+        os.dup2(2, 1)
+        sys.stdout = sys.stderr
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write one message; a caller who is gone is a reason to stop, not to fail."""
+        with self._lock:
+            try:
+                print(to_text(message), file=self._stream, flush=True)
+            except BrokenPipeError:
+                self._cancel.cancel()
+
+    def on_event(self, event: Event) -> None:
+        """Send a job's event."""
+        self.send(event.to_json())
+
+
+def _listen(cancel: CancelToken) -> None:
+    """Wait for the line ``cancel`` or the end of standard input.
+
+    Reads the descriptor itself: a daemon thread inside ``sys.stdin`` would hold its lock when Python exits.
+    """
+    heard = b""
+    try:
+        while b"cancel" not in heard.splitlines() and (chunk := os.read(0, 1024)):
+            heard += chunk
+    except OSError:
+        pass  # no standard input at all: the same as a closed one
+    cancel.cancel()
+
+
+def _read_job(path: Path) -> Job:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"The job file {path} is no JSON: {error}.") from error
+    return parse_job(document)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job file named on the command line and return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1:
+        print("usage: python -m groklst_engine.worker JOB.json", file=sys.stderr)
+        return 2
+    # A terminated job still runs its clean-up, so that no partial output stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    cancel = CancelToken()
+    protocol = _Protocol(cancel)
+    threading.Thread(target=_listen, args=(cancel,), daemon=True).start()
+    try:
+        job = _read_job(Path(arguments[0]))
+        protocol.send({"type": "result", "kind": job.kind, **run_job(job, protocol.on_event, cancel)})
+        return 0
+    except Exception as error:
+        if not isinstance(error, GroklstError):
+            traceback.print_exc()
+        name, sentence = describe(error)
+        protocol.send({"type": "error", "error": name, "message": sentence})
+        return error.exit_code if isinstance(error, GroklstError) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
