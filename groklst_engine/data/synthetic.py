@@ -282,7 +282,7 @@ def _warp(
         dst_transform=transform,
         dst_crs=crs,
         dst_nodata=nodata,
-        resampling=Resampling.average if pixel is not None and crs == scene.crs else Resampling.bilinear,
+        resampling=Resampling.bilinear,
     )
     return warped, transform
 
