@@ -1,0 +1,1 @@
+"""GrokLST in the Processing toolbox."""
