@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-
 from .paths import engine_root
 
 # The engine knows exactly these (groklst_engine/bands.py).

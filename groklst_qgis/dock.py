@@ -1,0 +1,307 @@
+"""The dock: choose a coarse LST and its guidance, see what will be done, run, and read the scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProcessingUtils, QgsProject
+from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.PyQt.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QMessageBox,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .engine import EngineError
+from .guidance import GuidanceBox
+from .layers import raster_path
+from .method_box import MethodBox
+from .preflight import PreflightBox
+from .report_panel import ReportPanel
+from .results import add_result
+from .task import EngineTask
+
+_UNITS = (("Automatic", "auto"), ("Kelvin", "K"), ("Degrees Celsius", "C"))
+
+
+class GroklstDock(QgsDockWidget):
+    """Everything a run needs, on three tabs: inputs, report, log.
+
+    Args:
+        iface: QGIS, for its message bar and its options dialog.
+    """
+
+    def __init__(self, iface: Any) -> None:
+        super().__init__("GrokLST")
+        self.setObjectName("GroklstDock")
+        self._iface = iface
+        self._task: EngineTask | None = None
+        self._running: dict[str, Any] = {}  # what the result of the running job needs: title, layer, band
+
+        self.guidance = GuidanceBox()
+        self.method = MethodBox()
+        self.preflight = PreflightBox(self._inspect_job)
+        self.report = ReportPanel()
+        self.log = QPlainTextEdit()
+        self.log.setObjectName("logText")
+        self.log.setAccessibleName("Log")
+        self.log.setReadOnly(True)
+        self.log.setMaximumBlockCount(5000)
+
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("groklstTabs")
+        self.tabs.addTab(self._make_inputs(), "Inputs")
+        self.tabs.addTab(self.report, "Report")
+        self.tabs.addTab(self.log, "Log")
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.addWidget(self.tabs)
+        layout.addLayout(self._make_run_bar())
+        self.setWidget(body)
+
+        self._connect()
+        self._set_running(False)
+
+    def stop(self) -> None:
+        """Stop whatever is running, because the plugin goes; nobody waits for its result any more."""
+        self.preflight.stop()
+        self.method.stop()
+        self.guidance.disconnect_project()
+        if self._task is not None:
+            for signal in (self._task.messaged, self._task.succeeded, self._task.failed, self._task.stopped):
+                signal.disconnect()
+            self._task.cancel()
+            self._task = None
+
+    def _make_inputs(self) -> QScrollArea:
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        for box in (self._make_lst_box(), self.guidance, self.method, self._make_output_box(), self.preflight):
+            layout.addWidget(box)
+        layout.addStretch()
+        area = QScrollArea()
+        area.setObjectName("inputsArea")
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setWidget(page)
+        return area
+
+    def _make_lst_box(self) -> QGroupBox:
+        self.lst_combo = QgsMapLayerComboBox()
+        self.lst_combo.setObjectName("lstLayerCombo")
+        self.lst_combo.setAccessibleName("Layer of the coarse land surface temperature")
+        self.lst_combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.band_combo = QgsRasterBandComboBox()
+        self.band_combo.setObjectName("lstBandCombo")
+        self.band_combo.setAccessibleName("Band with the temperature")
+        self.band_combo.setLayer(self.lst_combo.currentLayer())
+        self.unit_combo = QComboBox()
+        self.unit_combo.setObjectName("lstUnitCombo")
+        self.unit_combo.setAccessibleName("Unit of the temperature")
+        for label, unit in _UNITS:
+            self.unit_combo.addItem(label, unit)
+        box = QGroupBox("Coarse land surface temperature")
+        form = QFormLayout(box)
+        form.addRow("Layer", self.lst_combo)
+        form.addRow("Band", self.band_combo)
+        form.addRow("Unit", self.unit_combo)
+        return box
+
+    def _make_output_box(self) -> QGroupBox:
+        self.output = QgsFileWidget()
+        self.output.setObjectName("outputFile")
+        self.output.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
+        self.output.setFilter("GeoTIFF (*.tif *.tiff)")
+        self.output.setDialogTitle("Save the fine temperature as")
+        self.output.setConfirmOverwrite(False)  # asked on Run, which also sees names that were typed
+        self.output.lineEdit().setPlaceholderText("Temporary file")
+        self.output.lineEdit().setAccessibleName("Output file; empty for a temporary file")
+        self.consistency = QCheckBox("Keep coarse values")
+        self.consistency.setObjectName("consistencyCheck")
+        self.consistency.setChecked(True)
+        self.consistency.setToolTip(
+            "Make the mean of the fine pixels in each coarse pixel equal its temperature (consistency)"
+        )
+        self.write_report = QCheckBox("Write report")
+        self.write_report.setObjectName("reportCheck")
+        self.write_report.setChecked(True)
+        self.write_report.setToolTip("Write a page with maps, scores and all parameters beside the output")
+        box = QGroupBox("Result")
+        form = QFormLayout(box)
+        form.addRow("Output", self.output)
+        form.addRow(self.consistency)
+        form.addRow(self.write_report)
+        return box
+
+    def _make_run_bar(self) -> QVBoxLayout:
+        self.status = QLabel()
+        self.status.setObjectName("statusLabel")
+        self.status.setWordWrap(True)
+        self.progress = QProgressBar()
+        self.progress.setObjectName("progressBar")
+        self.progress.setAccessibleName("Progress of the run")
+        self.run_button = QPushButton("Run")
+        self.run_button.setObjectName("runButton")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setObjectName("cancelButton")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.progress, 1)
+        buttons.addWidget(self.run_button)
+        buttons.addWidget(self.cancel_button)
+        layout = QVBoxLayout()
+        layout.addWidget(self.status)
+        layout.addLayout(buttons)
+        return layout
+
+    def _connect(self) -> None:
+        self.lst_combo.layerChanged.connect(self.band_combo.setLayer)
+        for signal in (
+            self.lst_combo.layerChanged,
+            self.band_combo.bandChanged,
+            self.unit_combo.currentIndexChanged,
+            self.guidance.changed,
+            self.method.changed,
+        ):
+            signal.connect(self.preflight.schedule)
+        self.method.settings_wanted.connect(self._open_settings)
+        self.method.engine_described.connect(self.log.appendPlainText)
+        self.run_button.clicked.connect(self._run)
+        self.cancel_button.clicked.connect(self._cancel)
+        self.visibilityChanged.connect(self._on_visible)
+
+    def _on_visible(self, visible: bool) -> None:
+        if visible:
+            self.method.ask_engine()
+            self.preflight.schedule()
+
+    def _open_settings(self) -> None:
+        self._iface.showOptionsDialog(self._iface.mainWindow(), "GrokLST")
+        self.method.ask_engine()
+
+    def _inspect_job(self) -> tuple[dict[str, Any], list[str]]:
+        lst = self.lst_combo.currentLayer()
+        if lst is None:
+            raise EngineError("Add a land surface temperature raster to the project and choose it above.")
+        guided = self.method.method()["guided"]
+        job = {
+            "kind": "inspect",
+            "lst": {"path": raster_path(lst), "band": self.band_combo.currentBand(), "unit": self.unit()},
+            "guidance": self.guidance.sources() if guided else [],
+            "scale": self.method.scale(),
+        }
+        return job, [lst.name(), *(layer.name() for layer in self.guidance.layers())]
+
+    def unit(self) -> str:
+        """The unit of the coarse LST: ``auto``, ``K`` or ``C``."""
+        return str(self.unit_combo.currentData())
+
+    def _run(self) -> None:
+        try:
+            job, names = self._inspect_job()
+            method = self.method.method()
+        except EngineError as error:
+            self._warn(str(error))
+            return
+        typed = self.output.filePath().strip()
+        output = Path(typed or QgsProcessingUtils.generateTempFilename(f"lst_x{job['scale']}.tif"))
+        if not output.suffix:
+            output = output.with_suffix(".tif")
+        if not output.is_absolute():
+            self._warn(f"The output '{typed}' has no folder: choose a file with the button beside it.")
+            return
+        if output.exists() and not self._may_replace(output):
+            return
+        job.update(
+            kind="downscale",
+            method=method["name"],
+            output=str(output),
+            report=str(output.with_name(f"{output.stem}_report")) if self.write_report.isChecked() else None,
+            consistency=self.consistency.isChecked(),
+            overwrite=output.exists(),
+        )
+        title = f"{names[0]} ×{job['scale']} ({method['label']})"
+        self._running = {
+            "title": title,
+            "layer_id": self.lst_combo.currentLayer().id(),
+            "band": job["lst"]["band"],
+        }
+        self.log.appendPlainText(f"\n{title}")
+        self._task = EngineTask(f"Downscale {title}", job)
+        self._task.messaged.connect(self._on_message)
+        self._task.succeeded.connect(self._on_success)
+        self._task.failed.connect(self._on_failure)
+        self._task.stopped.connect(self._on_stopped)
+        self._set_running(True)
+        QgsApplication.taskManager().addTask(self._task)
+
+    def _may_replace(self, output: Path) -> bool:
+        answer = QMessageBox.question(self, "GrokLST", f"The file {output} exists. Replace it?")
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self.cancel_button.setEnabled(False)
+            self.status.setText("Cancelling…")
+            self._task.cancel()
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        text = message.get("message", "")
+        if message.get("type") == "progress":
+            self.progress.setValue(round(100 * message["fraction"]))
+            self.status.setText(text)
+        elif message.get("type") == "metric":
+            values = ", ".join(f"{name} {value:.4g}" for name, value in message["values"].items())
+            self.log.appendPlainText(f"{text} {values}")
+        else:
+            self.log.appendPlainText(f"Warning: {text}" if message.get("level") == "warning" else text)
+
+    def _on_success(self, result: dict[str, Any]) -> None:
+        title = self._running["title"]
+        self._set_running(False)
+        self.report.show_result(title, result)
+        self.tabs.setCurrentWidget(self.report)
+        lst = QgsProject.instance().mapLayer(self._running["layer_id"])
+        try:
+            add_result(title, result, lst, self._running["band"])
+        except EngineError as error:
+            self._on_failure(str(error))
+            return
+        sentence = f"{title} is done after {result['seconds']:.0f} s."
+        self.log.appendPlainText(sentence)
+        self._iface.messageBar().pushMessage("GrokLST", sentence, Qgis.MessageLevel.Success, 10)
+
+    def _on_failure(self, sentence: str) -> None:
+        self._set_running(False)
+        self.log.appendPlainText(f"Error: {sentence}")
+        self._warn(sentence)
+
+    def _on_stopped(self) -> None:
+        self._set_running(False)
+        self.log.appendPlainText("Cancelled.")
+        self._iface.messageBar().pushMessage("GrokLST", "Cancelled; nothing was written.", Qgis.MessageLevel.Info, 5)
+
+    def _warn(self, sentence: str) -> None:
+        self._iface.messageBar().pushMessage("GrokLST", sentence, Qgis.MessageLevel.Critical, 0)
+
+    def _set_running(self, running: bool) -> None:
+        if not running:
+            self._task = None
+            self.status.clear()
+        self.progress.setValue(0)
+        self.progress.setVisible(running)
+        self.status.setVisible(running)
+        self.run_button.setEnabled(not running)
+        self.cancel_button.setEnabled(running)

@@ -1,0 +1,146 @@
+"""The pre-flight part of the dock: what will be done to each layer, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsUnitTypes
+from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtWidgets import (
+    QAbstractItemView,
+    QGroupBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QStyle,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+
+from .engine import EngineError
+from .task import EngineTask
+
+_COLUMNS = ("Layer", "CRS", "Pixel", "Coverage", "What is done")
+_DELAY_MS = 400  # typing and clicking on is cheaper than asking the engine at each step
+
+
+class PreflightBox(QGroupBox):
+    """Asks the engine to look at the inputs, a moment after they last changed.
+
+    Args:
+        make_job: Gives the ``inspect`` job and the names of its layers, LST first; raises EngineError when the inputs
+            are not complete.
+    """
+
+    def __init__(self, make_job: Callable[[], tuple[dict[str, Any], list[str]]]) -> None:
+        super().__init__("Pre-flight check")
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self.table.setObjectName("preflightTable")
+        self.table.setAccessibleName("Layers and what will be done to them")
+        self.table.setHorizontalHeaderLabels(_COLUMNS)
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setTabKeyNavigation(False)
+        self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+        self.table.hide()
+        self.icon = QLabel()
+        self.icon.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.message = QLabel()
+        self.message.setObjectName("preflightMessage")
+        self.message.setAccessibleName("Result of the pre-flight check")
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        below = QHBoxLayout()
+        below.addWidget(self.icon)
+        below.addWidget(self.message, 1)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table)
+        layout.addLayout(below)
+
+        self._make_job = make_job
+        self._names: list[str] = []
+        self._task: EngineTask | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY_MS)
+        self._timer.timeout.connect(self._check)
+
+    def schedule(self) -> None:
+        """The inputs have changed: check them soon."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Check nothing, and forget what is being checked."""
+        self._timer.stop()
+        if self._task is not None:
+            self._task.succeeded.disconnect()
+            self._task.failed.disconnect()
+            self._task.cancel()
+            self._task = None
+
+    def _check(self) -> None:
+        self.stop()
+        try:
+            job, self._names = self._make_job()
+        except EngineError as error:
+            self._show_problem(str(error))
+            return
+        self._say("Checking the layers…")
+        self._task = EngineTask("Check the layers for GrokLST", job, quiet=True)
+        self._task.succeeded.connect(self._show_answer)
+        self._task.failed.connect(self._show_problem)
+        QgsApplication.taskManager().addTask(self._task)
+
+    def _show_answer(self, answer: dict[str, Any]) -> None:
+        self._task = None
+        layers = answer["layers"]
+        self.table.setRowCount(len(layers))
+        for row, layer in enumerate(layers):
+            cells = (
+                self._names[row],
+                layer["crs"],
+                format_pixel(layer["pixel"], layer["crs"]),
+                f"{layer['coverage']:.0%}",
+                layer["action"],
+            )
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                item.setToolTip(text)
+                self.table.setItem(row, column, item)
+        self.table.show()
+        self.table.resizeRowsToContents()
+        height = self.table.horizontalHeader().height() + self.table.verticalHeader().length()
+        self.table.setFixedHeight(height + self.table.horizontalScrollBar().sizeHint().height() + 4)
+        fine = answer["fine"]
+        pixel = format_pixel(fine["pixel"], fine["crs"])
+        summary = f"Result: {fine['width']} × {fine['height']} pixels of {pixel}, {fine['crs']}."
+        warnings = [f"Warning: {warning}" for warning in answer["warnings"]]
+        symbol = QStyle.StandardPixmap.SP_MessageBoxWarning if warnings else None
+        self._say("\n".join([*warnings, summary]), symbol)
+
+    def _show_problem(self, sentence: str) -> None:
+        self._task = None
+        self.table.hide()
+        self._say(sentence, QStyle.StandardPixmap.SP_MessageBoxCritical)
+
+    def _say(self, text: str, symbol: Any = None) -> None:
+        self.message.setText(text)
+        self.icon.setVisible(symbol is not None)
+        if symbol is not None:
+            size = self.style().pixelMetric(QStyle.PixelMetric.PM_SmallIconSize)
+            self.icon.setPixmap(self.style().standardIcon(symbol).pixmap(size, size))
+
+
+def format_pixel(pixel: list[float], crs: str) -> str:
+    """A pixel size with its unit: ``250 m``, ``0.01 × 0.02 °``."""
+    reference = QgsCoordinateReferenceSystem(crs)
+    unit = "°" if reference.isGeographic() else QgsUnitTypes.toAbbreviatedString(reference.mapUnits())
+    sizes = [f"{abs(size):.6g}" for size in pixel]
+    return f"{sizes[0] if sizes[0] == sizes[1] else ' × '.join(sizes)} {unit}"

@@ -1,0 +1,73 @@
+"""The report tab of the dock: the scores of the last run, and the way to its full report."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from qgis.PyQt.QtCore import QUrl
+from qgis.PyQt.QtGui import QDesktopServices
+from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
+
+_SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
+_EMPTY = "<p>The report of a run appears here.</p>"
+
+
+class ReportPanel(QWidget):
+    """Scores and warnings of the last result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.browser = QTextBrowser()
+        self.browser.setObjectName("reportBrowser")
+        self.browser.setAccessibleName("Report of the last run")
+        self.browser.setHtml(_EMPTY)
+        self.open_button = QPushButton("Open report")
+        self.open_button.setObjectName("openReportButton")
+        self.open_button.setToolTip("Open the full report with its maps in the web browser")
+        self.open_button.setEnabled(False)
+        self.open_button.clicked.connect(self._open)
+        self._report: str | None = None
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.browser)
+        layout.addWidget(self.open_button)
+
+    def show_result(self, title: str, result: dict[str, Any]) -> None:
+        """Show what a ``downscale`` job brought."""
+        self._report = result.get("report_html")
+        self.open_button.setEnabled(self._report is not None)
+        self.browser.setHtml(summarise(title, result))
+
+    def _open(self) -> None:
+        if self._report is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(self._report))
+
+
+def summarise(title: str, result: dict[str, Any]) -> str:
+    """HTML for a ``downscale`` result: size, scores, warnings."""
+    low, high = result["range"]
+    unit = "°C" if result["unit"] == "C" else result["unit"]
+    parts = [
+        f"<h3>{escape(title)}</h3>",
+        f"<p>{result['width']} × {result['height']} pixels, mostly {low:.1f} to {high:.1f} {unit}, "
+        f"in {result['seconds']:.0f} s.<br/>{escape(result['output'])}</p>",
+    ]
+    if result["scores"]:
+        head = "".join(f'<th align="right">{name}</th>' for name, _ in _SCORES)
+        rows = "".join(_score_row(score) for score in result["scores"])
+        parts.append(f'<table cellpadding="4"><tr><th align="left">Scores (K)</th>{head}</tr>{rows}</table>')
+        protocols = dict.fromkeys(str(score["protocol"]) for score in result["scores"])
+        parts.extend(f"<p>{escape(protocol)}</p>" for protocol in protocols)
+    if result["warnings"]:
+        warnings = "".join(f"<li>{escape(warning)}</li>" for warning in result["warnings"])
+        parts.append(f"<h4>Warnings</h4><ul>{warnings}</ul>")
+    return "".join(parts)
+
+
+def _score_row(score: dict[str, Any]) -> str:
+    cells = "".join(f'<td align="right">{_number(score.get(key))}</td>' for _, key in _SCORES)
+    return f"<tr><td>{escape(str(score['label']))}</td>{cells}</tr>"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
