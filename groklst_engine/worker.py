@@ -61,6 +61,8 @@ def describe(error: Exception, details: str = "details are in the log") -> tuple
         return type(error).__name__, str(error)
     if _is_out_of_memory(error):
         return "OutOfMemory", "The job needs more memory than is free: choose a smaller tile or close other programs."
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return "MissingPackage", f"{sys.executable} lacks the package {error.name}: install it there with pip."
     return "InternalError", f"The engine failed unexpectedly ({type(error).__name__}); {details}."
 
 
