@@ -59,14 +59,14 @@ def share_colours(fine: Any, lst: Any, band: int, fine_range: list[float]) -> No
     if renderer.type() != "singlebandpseudocolor" or _band_of(renderer) != band:
         low, high = lst.dataProvider().cumulativeCut(band, 0.02, 0.98, lst.extent(), _SAMPLE)
         renderer = thermal_renderer(lst, band, low, high)
-        lst.setRenderer(renderer.clone())
+        lst.setRenderer(_copy(renderer))
         lst.triggerRepaint()
         lst.emitStyleChanged()
     if renderer.classificationMin() > fine_range[1] or renderer.classificationMax() < fine_range[0]:
         # Another unit: the layer shows stored numbers where the engine knows what they mean.
         fine.setRenderer(thermal_renderer(fine, 1, *fine_range))
         return
-    renderer = renderer.clone()
+    renderer = _copy(renderer)
     _set_band(renderer, 1)
     fine.setRenderer(renderer)
 
@@ -83,6 +83,13 @@ def thermal_renderer(layer: Any, band: int, low: float, high: float) -> Any:
     renderer.setClassificationMin(low)
     renderer.setClassificationMax(high)
     return renderer
+
+
+def _copy(renderer: Any) -> Any:
+    copy = renderer.clone()
+    copy.setClassificationMin(renderer.classificationMin())  # QGIS 3.22 forgets the range
+    copy.setClassificationMax(renderer.classificationMax())
+    return copy
 
 
 def _band_of(renderer: Any) -> int:  # renamed in 3.38
