@@ -154,7 +154,9 @@ class DownscaleAlgorithm(QgsProcessingAlgorithm):
             self._job(parameters, context)
         except EngineError as error:
             return False, str(error)
-        return super().checkParameterValues(parameters, context)
+        # QGIS 3.22 wants a band although it has a default.
+        accepted, reason = super().checkParameterValues({self.LST_BAND: 1, **parameters}, context)
+        return accepted, reason
 
     def prepareAlgorithm(  # noqa: N802 - QGIS's name
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -197,9 +199,17 @@ class DownscaleAlgorithm(QgsProcessingAlgorithm):
             EngineError: A parameter cannot be used; one sentence.
         """
         lst = self.parameterAsRasterLayer(parameters, self.LST, context)
+        if not parameters.get(self.LST):
+            raise EngineError("No LST layer is given: choose the coarse temperature.")
         if lst is None or not lst.isValid():
-            raise EngineError(f"LST layer {parameters.get(self.LST)} cannot be opened: choose a raster that exists.")
+            name = lst.name() if lst else parameters[self.LST]
+            raise EngineError(f"LST layer {name} cannot be opened: choose a raster that exists.")
         band = self.parameterAsInt(parameters, self.LST_BAND, context)
+        if not 1 <= band <= lst.bandCount():
+            raise EngineError(f"LST layer '{lst.name()}' has no band {band}: choose one from 1 to {lst.bandCount()}.")
+        scale = self.parameterAsDouble(parameters, self.SCALE, context)
+        if scale != int(scale):
+            raise EngineError(f"Scale {scale:g} is no whole number: give the coarse pixel divided by the fine pixel.")
         guidance = self._guidance(parameters, context)
         roles = parse_roles(self.parameterAsString(parameters, self.ROLES, context), guidance)
         return {
@@ -210,7 +220,7 @@ class DownscaleAlgorithm(QgsProcessingAlgorithm):
                 "unit": list(UNITS)[self.parameterAsEnum(parameters, self.UNIT, context)],
             },
             "guidance": [{"path": raster_path(layer), "roles": roles[i]} for i, layer in enumerate(guidance)],
-            "scale": self.parameterAsInt(parameters, self.SCALE, context),
+            "scale": int(scale),
             "method": self.parameterAsString(parameters, self.METHOD, context).strip(),
             "consistency": self.parameterAsBoolean(parameters, self.CONSISTENCY, context),
         }
@@ -220,7 +230,7 @@ class DownscaleAlgorithm(QgsProcessingAlgorithm):
         for source in given if isinstance(given, (list, tuple)) else [given]:
             if isinstance(source, str) and QgsProcessingUtils.mapLayerFromString(source, context) is None:
                 raise EngineError(f"Guidance layer {source} cannot be opened: choose a raster that exists.")
-        return self.parameterAsLayerList(parameters, self.GUIDANCE, context)
+        return list(self.parameterAsLayerList(parameters, self.GUIDANCE, context))
 
 
 class ColoursOfInput(QgsProcessingLayerPostProcessorInterface):
@@ -295,4 +305,5 @@ def tell(message: Message, feedback: QgsProcessingFeedback) -> None:
     elif message.get("level") == "debug":
         feedback.pushDebugInfo(text)
     else:
-        feedback.pushInfo(text)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in message.get("values", {}).items())
+        feedback.pushInfo(f"{text}: {values}" if values else text)
