@@ -67,6 +67,7 @@ class GroklstOptionsPage(QgsOptionsPageWidget):
         layout.addWidget(box)
         layout.addStretch()
 
+        self._task: EngineTask | None = None
         self.python.setFilePath(QgsSettings().value(PYTHON_SETTING, "", type=str))
         self.python.fileChanged.connect(self._forget_outcome)
         self.test_button.clicked.connect(self._test)
@@ -90,13 +91,15 @@ class GroklstOptionsPage(QgsOptionsPageWidget):
             return
         self._set_testing(True)
         self.outcome.setText(f"Starting {engine.python}…")
-        task = EngineTask("Test GrokLST's engine", {"kind": "probe"}, engine)
-        task.succeeded.connect(self._show_answer)
-        task.failed.connect(self._show_failure)
-        task.stopped.connect(self._show_stop)
-        QgsApplication.taskManager().addTask(task)
+        self._task = EngineTask("Test GrokLST's engine", {"kind": "probe"}, engine)  # QGIS alone lets it go too soon
+        self._task.succeeded.connect(self._show_answer)
+        self._task.failed.connect(self._show_failure)
+        self._task.stopped.connect(self._show_stop)
+        QgsApplication.taskManager().addTask(self._task)
 
     def _set_testing(self, testing: bool) -> None:
+        if not testing:
+            self._task = None
         self.python.setEnabled(not testing)
         self.test_button.setEnabled(not testing)
 
