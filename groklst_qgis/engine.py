@@ -81,8 +81,9 @@ def find_engine(python: str | Path | None = None) -> Engine:
     """The engine to use.
 
     Args:
-        python: Interpreter to use; None looks at the user's settings, then at the environment variable
-            ``GROKLST_ENGINE_PYTHON``, then for a virtual environment ``.venv`` beside the engine's source.
+        python: Interpreter to use; None takes the one of the user's settings. Where that is empty, too, the
+            environment variable ``GROKLST_ENGINE_PYTHON`` and then a virtual environment ``.venv`` beside the
+            engine's source are looked at.
 
     Raises:
         EngineError: There is no engine, or its Python is not where it should be.
@@ -90,7 +91,9 @@ def find_engine(python: str | Path | None = None) -> Engine:
     source = engine_root()
     if source is None:
         raise EngineError("The plugin's folder holds no engine: install the GrokLST plugin again.")
-    chosen = python or QgsSettings().value(PYTHON_SETTING, "", type=str) or os.environ.get(PYTHON_VARIABLE, "")
+    if python is None:
+        python = QgsSettings().value(PYTHON_SETTING, "", type=str)
+    chosen = python or os.environ.get(PYTHON_VARIABLE)
     if chosen:
         if not Path(chosen).is_file():
             raise EngineError(f"The engine's Python {chosen} does not exist: {CHOOSE_PYTHON}.")
