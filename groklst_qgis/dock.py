@@ -7,6 +7,7 @@ from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,6 +21,7 @@ from qgis.PyQt.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -68,11 +70,13 @@ class GroklstDock(QgsDockWidget):
         self.tabs.addTab(self.log, "Log")
         body = QWidget()
         layout = QVBoxLayout(body)
+        layout.setContentsMargins(0, 0, 0, 6)
         layout.addWidget(self.tabs)
         layout.addLayout(self._make_run_bar())
         self.setWidget(body)
 
         self._connect()
+        self.guidance.exclude(self.lst_combo.currentLayer())
         self._set_running(False)
 
     def stop(self) -> None:
@@ -89,6 +93,7 @@ class GroklstDock(QgsDockWidget):
     def _make_inputs(self) -> QScrollArea:
         page = QWidget()
         layout = QVBoxLayout(page)
+        layout.setContentsMargins(6, 6, 6, 6)
         for box in (self._make_lst_box(), self.guidance, self.method, self._make_output_box(), self.preflight):
             layout.addWidget(box)
         layout.addStretch()
@@ -96,7 +101,11 @@ class GroklstDock(QgsDockWidget):
         area.setObjectName("inputsArea")
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(page)
+        # Everything scrolls up and down, nothing to the side.
+        width = max(page.minimumSizeHint().width(), 45 * self.fontMetrics().averageCharWidth())
+        area.setMinimumWidth(width + area.verticalScrollBar().sizeHint().width())
         return area
 
     def _make_lst_box(self) -> QGroupBox:
@@ -108,6 +117,8 @@ class GroklstDock(QgsDockWidget):
         self.band_combo.setObjectName("lstBandCombo")
         self.band_combo.setAccessibleName("Band with the temperature")
         self.band_combo.setLayer(self.lst_combo.currentLayer())
+        for combo in (self.lst_combo, self.band_combo):  # names may be long; they show in the list
+            combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.unit_combo = QComboBox()
         self.unit_combo.setObjectName("lstUnitCombo")
         self.unit_combo.setAccessibleName("Unit of the temperature")
@@ -168,6 +179,7 @@ class GroklstDock(QgsDockWidget):
 
     def _connect(self) -> None:
         self.lst_combo.layerChanged.connect(self.band_combo.setLayer)
+        self.lst_combo.layerChanged.connect(self.guidance.exclude)
         for signal in (
             self.lst_combo.layerChanged,
             self.band_combo.bandChanged,

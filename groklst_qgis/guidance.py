@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import QgsMapLayerProxyModel, QgsProject
+from qgis.core import QgsApplication, QgsMapLayerProxyModel, QgsProject
 from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
@@ -12,7 +12,8 @@ from qgis.PyQt.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QHeaderView,
-    QPushButton,
+    QSizePolicy,
+    QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -35,6 +36,8 @@ class _RoleCombo(QComboBox):
         for name, label in LABELS.items():
             self.addItem(label, name)
         self.setCurrentIndex(self.findData(role))
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
 
     def wheelEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Leave the wheel to the dock."""
@@ -52,24 +55,22 @@ class GuidanceBox(QGroupBox):
         self.layer_combo.setObjectName("guidanceLayerCombo")
         self.layer_combo.setAccessibleName("Guidance layer to add")
         self.layer_combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
-        self.add_button = QPushButton("Add")
-        self.add_button.setObjectName("guidanceAddButton")
-        self.add_button.setToolTip("Add the layer to the guidance")
+        self.add_button = _tool_button("guidanceAddButton", "symbologyAdd.svg", "Add the layer to the guidance")
+        self.remove_button = _tool_button(
+            "guidanceRemoveButton", "symbologyRemove.svg", "Take the selected layer out of the guidance"
+        )
         self.tree = QTreeWidget()
         self.tree.setObjectName("guidanceTree")
         self.tree.setAccessibleName("Guidance layers, their bands and roles")
+        self.tree.setIndentation(self.tree.indentation() * 3 // 4)
         self.tree.setHeaderLabels(["Layer and band", "Role"])
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.header().setStretchLastSection(False)
-        self.tree.setMinimumHeight(150)
-        self.remove_button = QPushButton("Remove")
-        self.remove_button.setObjectName("guidanceRemoveButton")
-        self.remove_button.setToolTip("Take the selected layer out of the guidance")
-        self.remove_button.setEnabled(False)
 
         top = QHBoxLayout()
         top.addWidget(self.layer_combo, 1)
+        self.layer_combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         top.addWidget(self.add_button)
         top.addWidget(self.remove_button)
         layout = QVBoxLayout(self)
@@ -80,12 +81,19 @@ class GuidanceBox(QGroupBox):
         self.remove_button.clicked.connect(self._remove_current)
         self.layer_combo.layerChanged.connect(self._update_buttons)
         self.tree.currentItemChanged.connect(self._update_buttons)
+        self.tree.itemExpanded.connect(self._fit_height)
+        self.tree.itemCollapsed.connect(self._fit_height)
         QgsProject.instance().layersWillBeRemoved.connect(self._forget_layers)
         self._update_buttons()
+        self._fit_height()
 
     def disconnect_project(self) -> None:
         """Stop listening to the project, before this widget goes."""
         QgsProject.instance().layersWillBeRemoved.disconnect(self._forget_layers)
+
+    def exclude(self, layer: Any) -> None:
+        """Do not offer this layer: it is the one to be guided."""
+        self.layer_combo.setExceptedLayerList([] if layer is None else [layer])
 
     def layers(self) -> list[Any]:
         """The layers that guide, in order."""
@@ -113,7 +121,7 @@ class GuidanceBox(QGroupBox):
         item.setData(0, _LAYER_ID, layer.id())
         self.tree.addTopLevelItem(item)
         for i, role in enumerate(guess_roles(layer.source().split("|")[0], descriptions)):
-            name = layer.bandName(i + 1)
+            name = descriptions[i] or layer.bandName(i + 1)
             item.addChild(QTreeWidgetItem([name]))
             combo = _RoleCombo(f"{layer.name()}, {name}", role)
             combo.currentIndexChanged.connect(self.changed)
@@ -121,6 +129,7 @@ class GuidanceBox(QGroupBox):
         item.setExpanded(True)
         self.tree.setCurrentItem(item)
         self._update_buttons()
+        self._fit_height()
         self.changed.emit()
 
     def _items(self) -> list[QTreeWidgetItem]:
@@ -147,9 +156,30 @@ class GuidanceBox(QGroupBox):
     def _take(self, item: QTreeWidgetItem) -> None:
         self.tree.takeTopLevelItem(self.tree.indexOfTopLevelItem(item))
         self._update_buttons()
+        self._fit_height()
         self.changed.emit()
 
     def _update_buttons(self) -> None:
         layer = self.layer_combo.currentLayer()
         self.add_button.setEnabled(layer is not None and self._find(layer.id()) is None)
         self.remove_button.setEnabled(self.tree.currentItem() is not None)
+
+    def _fit_height(self) -> None:
+        """Show all rows, up to a dozen: scrolling inside the scrolling dock is a nuisance."""
+        rows = sum(1 + (item.childCount() if item.isExpanded() else 0) for item in self._items())
+        row_height = self._row_height()
+        self.tree.setFixedHeight(self.tree.header().sizeHint().height() + row_height * min(max(rows, 2), 12) + 4)
+
+    def _row_height(self) -> int:
+        combos = self.tree.findChildren(_RoleCombo)
+        return int(combos[0].sizeHint().height() if combos else self.tree.fontMetrics().height() * 1.5)
+
+
+def _tool_button(name: str, icon: str, action: str) -> QToolButton:
+    button = QToolButton()
+    button.setObjectName(name)
+    button.setIcon(QgsApplication.getThemeIcon(icon))
+    button.setAutoRaise(True)
+    button.setToolTip(action)
+    button.setAccessibleName(action)
+    return button

@@ -41,7 +41,7 @@ class MethodBox(QGroupBox):
         self.scale_combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
 
         layout = QFormLayout(self)
-        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         layout.addRow("Method", self.method_combo)
         layout.addRow(self.description)
         layout.addRow(self.settings_button)

@@ -48,7 +48,7 @@ class GroklstPlugin:
         self._action.setToolTip("Downscale land surface temperature")
         self._action.setCheckable(True)
         self._action.toggled.connect(self._make_dock)
-        self._iface.addRasterToolBarIcon(self._action)
+        self._iface.addToolBarIcon(self._action)
         self._iface.addPluginToRasterMenu(_MENU, self._action)
 
     def unload(self) -> None:
@@ -60,7 +60,7 @@ class GroklstPlugin:
         stop_all()
         if self._action is not None:
             self._iface.removePluginRasterMenu(_MENU, self._action)
-            self._iface.removeRasterToolBarIcon(self._action)
+            self._iface.removeToolBarIcon(self._action)
             self._action.deleteLater()
         if self._options is not None:
             self._iface.unregisterOptionsWidgetFactory(self._options)

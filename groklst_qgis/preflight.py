@@ -22,7 +22,7 @@ from qgis.PyQt.QtWidgets import (
 from .engine import EngineError
 from .task import EngineTask
 
-_COLUMNS = ("Layer", "CRS", "Pixel", "Coverage", "What is done")
+_COLUMNS = ("CRS", "Pixel", "Coverage")
 _DELAY_MS = 400  # typing and clicking on is cheaper than asking the engine at each step
 
 
@@ -45,8 +45,9 @@ class PreflightBox(QGroupBox):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.table.setTabKeyNavigation(False)
         self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.horizontalHeader().setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.table.setWordWrap(False)
         self.table.hide()
         self.icon = QLabel()
         self.icon.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -100,30 +101,38 @@ class PreflightBox(QGroupBox):
 
     def _show_answer(self, answer: dict[str, Any]) -> None:
         self._task = None
-        layers = answer["layers"]
-        self.table.setRowCount(len(layers))
-        for row, layer in enumerate(layers):
-            cells = (
-                self._names[row],
-                layer["crs"],
-                format_pixel(layer["pixel"], layer["crs"]),
-                f"{layer['coverage']:.0%}",
-                layer["action"],
-            )
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                item.setToolTip(text)
-                self.table.setItem(row, column, item)
-        self.table.show()
-        self.table.resizeRowsToContents()
-        height = self.table.horizontalHeader().height() + self.table.verticalHeader().length()
-        self.table.setFixedHeight(height + self.table.horizontalScrollBar().sizeHint().height() + 4)
+        self._fill_table(answer["layers"])
         fine = answer["fine"]
         pixel = format_pixel(fine["pixel"], fine["crs"])
         summary = f"Result: {fine['width']} × {fine['height']} pixels of {pixel}, {fine['crs']}."
         warnings = [f"Warning: {warning}" for warning in answer["warnings"]]
         symbol = QStyle.StandardPixmap.SP_MessageBoxWarning if warnings else None
         self._say("\n".join([*warnings, summary]), symbol)
+
+    def _fill_table(self, layers: list[dict[str, Any]]) -> None:
+        """Three rows for each layer, because docks are narrow: its name, its facts, and what will be done to it."""
+        self.table.setRowCount(0)
+        self.table.setRowCount(3 * len(layers))
+        bold = self.table.font()
+        bold.setBold(True)
+        for i, layer in enumerate(layers):
+            row = 3 * i
+            self._set_cell(row, 0, self._names[i]).setFont(bold)
+            facts = (layer["crs"], format_pixel(layer["pixel"], layer["crs"]), f"{layer['coverage']:.0%}")
+            for column, text in enumerate(facts):
+                self._set_cell(row + 1, column, text)
+            self._set_cell(row + 2, 0, layer["action"])
+            for spanning in (row, row + 2):
+                self.table.setSpan(spanning, 0, 1, len(_COLUMNS))
+        self.table.show()
+        self.table.resizeRowsToContents()
+        self.table.setFixedHeight(self.table.horizontalHeader().height() + self.table.verticalHeader().length() + 4)
+
+    def _set_cell(self, row: int, column: int, text: str) -> QTableWidgetItem:
+        item = QTableWidgetItem(text)
+        item.setToolTip(text)
+        self.table.setItem(row, column, item)
+        return item
 
     def _show_problem(self, sentence: str) -> None:
         self._task = None

@@ -9,7 +9,7 @@ from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-_SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
+_SCORES = (("RMSE (K)", "rmse"), ("MAE (K)", "mae"), ("Bias (K)", "bias"), ("CC", "cc"), ("RSD", "rsd"))
 _EMPTY = "<p>The report of a run appears here.</p>"
 
 
@@ -54,8 +54,8 @@ def summarise(title: str, result: dict[str, Any]) -> str:
     ]
     if result["scores"]:
         head = "".join(f'<th align="right">{name}</th>' for name, _ in _SCORES)
-        rows = "".join(_score_row(score) for score in result["scores"])
-        parts.append(f'<table cellpadding="4"><tr><th align="left">Scores (K)</th>{head}</tr>{rows}</table>')
+        rows = "".join(_score_rows(score) for score in result["scores"])
+        parts.append(f'<table width="100%" cellpadding="2"><tr>{head}</tr>{rows}</table>')
         protocols = dict.fromkeys(str(score["protocol"]) for score in result["scores"])
         parts.extend(f"<p>{escape(protocol)}</p>" for protocol in protocols)
     if result["warnings"]:
@@ -64,9 +64,10 @@ def summarise(title: str, result: dict[str, Any]) -> str:
     return "".join(parts)
 
 
-def _score_row(score: dict[str, Any]) -> str:
+def _score_rows(score: dict[str, Any]) -> str:
+    """Two rows, label above numbers: side by side they are too wide for a dock."""
     cells = "".join(f'<td align="right">{_number(score.get(key))}</td>' for _, key in _SCORES)
-    return f"<tr><td>{escape(str(score['label']))}</td>{cells}</tr>"
+    return f'<tr><td colspan="{len(_SCORES)}"><b>{escape(str(score["label"]))}</b></td></tr><tr>{cells}</tr>'
 
 
 def _number(value: float | None) -> str:

@@ -26,7 +26,7 @@ def add_result(title: str, result: dict[str, Any], lst: Any, band: int) -> Any:
     """Add the fine LST to the project in a new group on top, in the colours of the coarse LST.
 
     Args:
-        title: Name of the group and the layer.
+        title: Name of the group.
         result: Message of a ``downscale`` job.
         lst: Layer of the coarse LST, or None when it has left the project meanwhile.
         band: Its LST band.
@@ -37,7 +37,7 @@ def add_result(title: str, result: dict[str, Any], lst: Any, band: int) -> Any:
     Raises:
         EngineError: QGIS cannot read the output.
     """
-    layer = QgsRasterLayer(result["output"], title, "gdal")
+    layer = QgsRasterLayer(result["output"], "Fine LST", "gdal")
     if not layer.isValid():
         raise EngineError(f"QGIS cannot read the result {result['output']}: look for it on the disk.")
     project = QgsProject.instance()

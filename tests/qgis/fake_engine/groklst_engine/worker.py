@@ -107,7 +107,7 @@ def downscale(job):
         wait_for_cancel(f"{output}.part")
     if job["method"] == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
-    gdal.Translate(f"{output}.part", job["lst"]["path"], widthPct=100 * scale, heightPct=100 * scale)
+    gdal.Translate(f"{output}.part", job["lst"]["path"], format="GTiff", widthPct=100 * scale, heightPct=100 * scale)
     Path(f"{output}.part").replace(output)
     report = None
     if job["report"]:
