@@ -53,7 +53,7 @@ class ModelSpec:
         size_multiple: Coarse height and width must be multiples of it; 1 takes any size.
         receptive_radius: How many coarse pixels around a coarse pixel its fine pixels depend on, from a mapping of all
             arguments (``scale`` included); None when it is the whole image (global statistics).
-        bf16_ok: Whether bfloat16 computation costs less than 0.1 K.
+        bf16_ok: Whether bfloat16 computation costs less than 0.05 K (root mean square).
         presets: Named sizes: arguments that differ from the defaults.
     """
 
@@ -129,7 +129,7 @@ def _checked(what: str, value: Any, example: Any) -> Any:
         return tuple(_checked(f"{what}, item {i}", item, example[0]) for i, item in enumerate(value, start=1))
     kinds = (int, float) if isinstance(example, float) else type(example)
     if not isinstance(value, kinds) or isinstance(value, bool) is not isinstance(example, bool):
-        raise ModelError(f"{what} is {value!r}: give a {type(example).__name__}, such as {example!r}.")
+        raise ModelError(f"{what} is {value!r}: give a value of type {type(example).__name__}, such as {example!r}.")
     if not isinstance(value, (bool, str)) and value <= 0:
         raise ModelError(f"{what} is {value!r}: give a positive number, such as {example!r}.")
     return value

@@ -1,7 +1,7 @@
 """Our networks against figures taken from the published ones: parameter shapes and forward results in float64.
 
-All parameters are filled by a formula of their shape, so that names and order do not matter. The published networks work
-on kelvin and normalise inside; ours do not, so the test normalises around them.
+All parameters are filled by a formula of their shape, so that names and order do not matter. The published networks
+work on kelvin and normalise inside; ours do not, so the test normalises around them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ def name_and_scale(entry: str) -> tuple[str, int]:
 
 
 def fill(network: nn.Module, gain: float) -> None:
+    values = {shape: formula(shape, gain) for shape in {parameter.shape for parameter in network.parameters()}}
     for parameter in network.parameters():
-        n, d = parameter.numel(), parameter.dim()
-        v = (12.9898 * torch.arange(1, n + 1, dtype=torch.float64) + 78.233 * d).sin().abs() * 43758.5453
-        v = 2 * v.frac() - 1
-        v = v * gain * math.sqrt(3) / math.sqrt(n / parameter.shape[0]) if d >= 2 else 0.1 + 0.05 * v
-        parameter.data = v.reshape(parameter.shape)
+        parameter.data = values[parameter.shape]
+
+
+def formula(shape: torch.Size, gain: float) -> Tensor:
+    n, d = shape.numel(), len(shape)
+    v = (12.9898 * torch.arange(1, n + 1, dtype=torch.float64) + 78.233 * d).sin().abs() * 43758.5453
+    v = 2 * v.frac() - 1
+    return (v * gain * math.sqrt(3) / math.sqrt(n / shape[0]) if d >= 2 else 0.1 + 0.05 * v).reshape(shape)
 
 
 def waves(height: int) -> tuple[Tensor, Tensor]:

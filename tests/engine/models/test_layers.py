@@ -1,0 +1,70 @@
+"""Blocks whose exactness the networks' own tests would not show."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from groklst_engine.layers.conv import conv_per_sample
+from groklst_engine.layers.dynamic_mlp import apply_generated
+from groklst_engine.layers.pooling import channel_mean_max, pyramid_tokens
+from groklst_engine.layers.projection import PROJECTION_GEOMETRY, DenseProjection
+from groklst_engine.layers.resample import PixelShuffleUpsampler, up_bicubic
+
+
+@pytest.mark.parametrize("scale", PROJECTION_GEOMETRY)
+def test_projections_go_to_the_other_grid_exactly(scale: int) -> None:
+    coarse, fine = torch.randn(1, 3, 5, 7), torch.randn(1, 3, 5 * scale, 7 * scale)
+
+    assert DenseProjection(3, 4, scale, "up")(coarse).shape == (1, 4, 5 * scale, 7 * scale)
+    assert DenseProjection(3, 4, scale, "down")(fine).shape == (1, 4, 5, 7)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8, 16])
+def test_sub_pixel_convolutions_reach_any_of_their_scales(scale: int) -> None:
+    assert PixelShuffleUpsampler(2, scale)(torch.randn(1, 2, 3, 5)).shape == (1, 2, 3 * scale, 5 * scale)
+
+
+@pytest.mark.parametrize("scale", [1, 6])
+def test_sub_pixel_convolutions_refuse_other_scales(scale: int) -> None:
+    with pytest.raises(ValueError, match="3 or a power of two"):
+        PixelShuffleUpsampler(2, scale)
+
+
+def test_bicubic_interpolation_keeps_a_plane_in_place() -> None:
+    plane = torch.arange(12.0).expand(1, 1, 12, 12)
+
+    fine = up_bicubic(plane, 4)[0, 0, 24, 8:-8]
+
+    expected = (torch.arange(48.0)[8:-8] + 0.5) / 4 - 0.5
+    assert (fine.reshape(-1, 4).mean(1) - expected.reshape(-1, 4).mean(1)).abs().max() < 1e-5
+
+
+def test_filters_per_sample_equal_one_convolution_each() -> None:
+    x, weights = torch.randn(3, 2, 6, 8), torch.randn(3, 4, 2, 3, 3)
+
+    expected = torch.cat([F.conv2d(x[i : i + 1], weights[i], padding=1) for i in range(3)])
+
+    torch.testing.assert_close(conv_per_sample(x, weights), expected)
+
+
+def test_generated_matrices_are_stored_row_by_row() -> None:
+    matrix = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+    result = apply_generated(torch.tensor([[[1.0, 10.0]]]), matrix.reshape(1, 1, 6))
+
+    assert result.tolist() == [[[41.0, 52.0, 63.0]]]
+
+
+def test_pyramid_tokens_run_from_the_whole_image_to_the_cells_row_by_row() -> None:
+    x = torch.arange(4.0).reshape(1, 1, 2, 2)
+
+    assert pyramid_tokens(x, (1, 2))[0, :, 0].tolist() == [1.5, 0, 1, 2, 3]
+    assert pyramid_tokens(torch.randn(2, 5, 4, 9)).shape == (2, 50, 5)
+
+
+def test_channel_summary_is_mean_then_maximum() -> None:
+    x = torch.tensor([1.0, 2.0, 6.0]).reshape(1, 3, 1, 1)
+
+    assert channel_mean_max(x).flatten().tolist() == [3, 6]
