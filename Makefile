@@ -34,7 +34,7 @@ setup-engine: .venv/.ready  ## .venv: the engine, its report and the developers'
 	test -x $(ENGINE) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "Python's venv module is not installed; installing it (needs Debian or Ubuntu)."; \
 		$(SUDO) apt-get -q update; $(SUDO) $(APT) python3-venv; $(PYTHON) -m venv .venv; }
-	$(ENGINE) -m pip install -q --retries 1 $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==2.13.0
+	$(ENGINE) -m pip install -q --retries 1 --no-deps $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==2.13.0
 	$(ENGINE) -m pip install -q -e '.[report,dev]'
 	touch $@
 
@@ -51,7 +51,7 @@ setup-qgis: .venv-qgis/.ready  ## QGIS, and .venv-qgis: its own Python with what
 demo: setup-engine  ## downscale a generated scene; result and report are in demo/
 	@.venv/bin/groklst demo --output demo
 
-test: setup lint  ## every test
+test: setup lint plugin  ## every test
 	$(ENGINE) -m pytest
 	QT_QPA_PLATFORM=offscreen $(QGIS) -m pytest tests/qgis
 	$(QGIS) -m pytest tests/desktop
