@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 
+# A string, not a Path: GDAL also opens names such as HDF4_EOS:EOS_GRID:"file":… and /vsicurl/https://…
+RasterName = Annotated[str, BeforeValidator(str)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DEFAULT_METHOD = "groklst-small"
 
@@ -26,14 +28,14 @@ class LstSource(_Frozen):
     """An LST raster.
 
     Attributes:
-        path: File that GDAL can read.
+        path: File, or any other name that GDAL can open.
         band: Band number, from 1.
         unit: ``K``, ``C`` or ``auto`` (band metadata, then value range).
         scale: Factor from stored number to ``unit``; None takes the file's.
         offset: Summand from stored number to ``unit``; None takes the file's.
     """
 
-    path: Path
+    path: RasterName
     band: int = Field(1, ge=1)
     unit: Literal["auto", "K", "C"] = "auto"
     scale: float | None = None
@@ -44,11 +46,11 @@ class GuidanceSource(_Frozen):
     """A guidance raster with one or several bands.
 
     Attributes:
-        path: File that GDAL can read.
+        path: File, or any other name that GDAL can open.
         roles: One role per band, None to leave a band out; empty: guessed from band descriptions and file name.
     """
 
-    path: Path
+    path: RasterName
     roles: tuple[Role | None, ...] = ()
 
 
@@ -122,7 +124,7 @@ class SceneSource(_Frozen):
     name: str
     lst: LstSource
     guidance: tuple[GuidanceSource, ...] = ()
-    mask: Path | None = None
+    mask: RasterName | None = None
     native: int = Field(1, ge=1)
     region: str | None = None
 
@@ -165,9 +167,12 @@ class TrainJob(_Frozen):
         augment: Flips, quarter turns, gains and noise.
         seed: Random seed.
         device: Where to train.
-        hold_out: Region not trained on, but scored at the end.
-        name: Name in the card and in listings.
+        cross_validate: Regions; for each a network is trained without it, scored on it, and its scores kept in the
+            card. The network that is written is then trained on all scenes.
+        score_scales: Scales of that cross-validation.
+        label: Name for people, in the card and in listings; the file's name is the name for `--method`.
         description: A sentence for the card.
+        limitations: When not to trust it, for the card.
         output: Weights file to write.
         overwrite: Whether an existing file may be replaced.
     """
@@ -179,18 +184,20 @@ class TrainJob(_Frozen):
     arguments: dict[str, Any] = Field(default_factory=dict)
     roles: tuple[Role, ...] = ()
     scales: tuple[int, ...] = Field((2, 4, 8), min_length=1)
-    iterations: int = Field(3000, ge=1)
-    batch: int = Field(8, ge=1)
+    iterations: int = Field(2000, ge=1)
+    batch: int = Field(16, ge=1)
     crop: int = Field(64, ge=16)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-5, ge=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
     band_dropping: float = Field(0.25, ge=0, le=1)
     augment: bool = True
     seed: int = 0
     device: Device = "auto"
-    hold_out: str | None = None
-    name: str = ""
+    cross_validate: tuple[str, ...] = ()
+    score_scales: tuple[int, ...] = (2, 4, 8)
+    label: str = ""
     description: str = ""
+    limitations: str = ""
     output: Path
     overwrite: bool = False
 

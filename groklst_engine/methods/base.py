@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -32,26 +32,56 @@ class Batch:
         return Batch(self.lst.to(device), self.guidance.to(device), self.mask.to(device))
 
 
-class Downscaler(Protocol):
-    """Coarse LST and fine guidance in, fine LST out.
+@dataclass(frozen=True)
+class Scene:
+    """The scene a method may learn from before it downscales it.
 
     Attributes:
+        tiles: Unpadded tiles that cover the scene or, when it is large, sample it evenly; on the CPU.
+        roles: Of the guidance bands, in order.
         scale: Coarse pixel divided by fine pixel.
-        radius: How many coarse pixels around a coarse pixel its fine pixels depend on; None when it is the whole
-            tile (global statistics): tiles are then blended instead of being exact.
     """
 
+    tiles: tuple[Batch, ...]
+    roles: tuple[Role, ...]
     scale: int
-    radius: int | None
 
-    def fit(self, tiles: Callable[[], Iterable[Batch]], on_event: OnEvent, cancel: CancelToken) -> None:
-        """Learn what the method needs from the scene, from unpadded tiles that cover it or sample it evenly."""
+
+class Downscaler(Protocol):
+    """Coarse LST and fine guidance in, fine LST out."""
+
+    @property
+    def radius(self) -> int | None:
+        """How many coarse pixels around a coarse pixel its fine pixels depend on.
+
+        None when it is the whole tile (global statistics): tiles are then blended instead of being exact.
+        """
+
+    def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
+        """Learn what the method needs from the scene."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """Downscale: ``(B, 1, H, W)`` kelvin."""
 
 
 MethodKind = Literal["interpolation", "sharpener", "trained on the scene", "network"]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a method may need to know when it is built.
+
+    Attributes:
+        scale: Coarse pixel divided by fine pixel.
+        roles: Of the guidance bands, in order.
+        device: Where networks run.
+        seed: For methods that draw random numbers.
+    """
+
+    scale: int
+    roles: tuple[Role, ...]
+    device: torch.device
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,10 +94,14 @@ class MethodSpec:
         description: One sentence: what it does, when it serves.
         kind: Family.
         guided: Whether it uses guidance.
-        build: Makes the Downscaler for a scale and the roles of the guidance bands, in order.
+        build: Makes the Downscaler.
         reference: Paper it follows.
         max_scale: Largest sensible scale.
-        seeded: Whether the ``seed`` of a job matters.
+        scales: The only scales it can do; None: any whole number up to ``max_scale``.
+        roles: Roles it can use; empty: any.
+        consistent: Whether its result shall be corrected to aggregate to the coarse LST, if the job wants that.
+        fit_share: Share of a run's time that learning from the scene takes, for progress; 0: nothing to learn.
+        sha256: Of its weights.
     """
 
     name: str
@@ -75,6 +109,11 @@ class MethodSpec:
     description: str
     kind: MethodKind
     guided: bool
-    build: Callable[[int, tuple[Role, ...]], Downscaler]
+    build: Callable[[BuildOptions], Downscaler]
     reference: str = ""
     max_scale: int = 64
+    scales: tuple[int, ...] | None = None
+    roles: tuple[Role, ...] = ()
+    consistent: bool = True
+    fit_share: float = 0.0
+    sha256: str = ""

@@ -1,0 +1,175 @@
+"""Scoring methods on fine scenes by Wald's protocol: degraded, downscaled back, compared with themselves.
+
+The scenes are written as rasters and go through the public ``downscale()``, so that a fault in alignment, tiling or
+masking shows in the scores.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+
+from groklst_engine.data.dataset import FineScene, load_scene
+from groklst_engine.degrade import masked_block_mean
+from groklst_engine.errors import OutputError
+from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress
+from groklst_engine.grid import Grid
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, GuidanceSource, LstSource
+from groklst_engine.metrics import Scores, score
+from groklst_engine.predict import downscale
+from groklst_engine.raster import NODATA, Floats
+
+PROTOCOL = "wald"
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One method on one scene at one scale.
+
+    Attributes:
+        scene: Name.
+        region: Region.
+        scale: Coarse pixel divided by fine pixel.
+        method: Name.
+        scores: Against the scene itself.
+        ratio: RMSE divided by bicubic's.
+    """
+
+    scene: str
+    region: str
+    scale: int
+    method: str
+    scores: Scores
+    ratio: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As a flat JSON object."""
+        return {
+            "scene": self.scene,
+            "region": self.region,
+            "scale": self.scale,
+            "method": self.method,
+            **self.scores.to_json(),
+            "rmse_to_bicubic": self.ratio,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows of an evaluation."""
+
+    rows: tuple[EvaluationRow, ...]
+
+    def mean_ratio(self, method: str, scale: int) -> float:
+        """Mean over the scenes of the RMSE divided by bicubic's."""
+        return float(np.mean([row.ratio for row in self.rows if row.method == method and row.scale == scale]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Rows, and the mean ratio per method and scale."""
+        keys = dict.fromkeys((row.method, row.scale) for row in self.rows)
+        return {
+            "protocol": PROTOCOL,
+            "rows": [row.to_json() for row in self.rows],
+            "means": [
+                {"method": method, "scale": scale, "rmse_to_bicubic": self.mean_ratio(method, scale)}
+                for method, scale in keys
+            ],
+        }
+
+
+def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken | None = None) -> Evaluation:
+    """Score methods on scenes; bicubic is always among them.
+
+    Raises:
+        GroklstError: A scene or a method cannot be used.
+        Cancelled: ``cancel`` was raised.
+    """
+    cancel = cancel or CancelToken()
+    rows: list[EvaluationRow] = []
+    for number, source in enumerate(job.scenes):
+        step = part(on_event, number / len(job.scenes), (number + 1) / len(job.scenes))
+        scene = load_scene(source, multiple=int(np.lcm.reduce([8, *job.scales])))
+        rows += evaluate_scene(scene, job, step, cancel)
+    evaluation = Evaluation(tuple(rows))
+    if job.report is not None:
+        _write(evaluation, job.report)
+    return evaluation
+
+
+def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel: CancelToken) -> list[EvaluationRow]:
+    """Score all methods of a job at all its scales on one scene; ``on_event`` gets this scene's progress."""
+    rows: list[EvaluationRow] = []
+    methods = list(dict.fromkeys(("bicubic", *job.methods)))
+    valid = scene.mask
+    truth = scene.lst.where(valid, torch.nan)[0, 0].numpy()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        guidance = folder / "guidance.tif"
+        if scene.roles:
+            _raster(guidance, scene.guidance[0].numpy(), scene.grid, scene.roles)
+        for at, scale in enumerate(job.scales):
+            coarse, share = masked_block_mean(scene.lst.where(valid, 0.0), valid, scale)
+            lst = folder / f"lst_x{scale}.tif"
+            _raster(lst, coarse.where(share > 0.999, torch.nan)[0].numpy(), scene.grid.coarsened(scale), ("lst",))
+            baseline = float("nan")
+            for index, method in enumerate(methods):
+                done = (at + index / len(methods)) / len(job.scales)
+                progress(on_event, done, f"Scoring {method} on {scene.name} at x{scale}")
+                output = folder / "fine.tif"
+                wish = DownscaleJob(
+                    lst=LstSource(path=str(lst), unit="K"),
+                    guidance=(GuidanceSource(path=str(guidance), roles=scene.roles),) if scene.roles else (),
+                    scale=scale,
+                    method=method,
+                    output=output,
+                    device=job.device,
+                    overwrite=True,
+                )
+                downscale(wish, ignore, cancel)
+                with rasterio.open(output) as dataset:
+                    fine = dataset.read(1, masked=True).filled(np.nan)
+                # the same pixels for every method: those whose coarse pixel is valid
+                counted = (share > 0.999).repeat_interleave(scale, -2).repeat_interleave(scale, -1) & valid
+                scores = score(fine, truth, counted[0, 0].numpy())
+                baseline = scores.rmse if method == "bicubic" else baseline
+                rows.append(EvaluationRow(scene.name, scene.region, scale, method, scores, scores.rmse / baseline))
+                log(on_event, f"{scene.name} x{scale} {method}: RMSE {scores.rmse:.3f} K")
+    return [row for row in rows if row.method in (*job.methods, "bicubic")]
+
+
+def _raster(path: Path, values: Floats, grid: Grid, descriptions: tuple[str, ...]) -> None:
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        dtype="float32",
+        count=len(values),
+        crs=grid.crs,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        nodata=NODATA,
+    ) as dataset:
+        dataset.write(np.where(np.isfinite(values), values, np.float32(NODATA)).astype(np.float32))
+        dataset.descriptions = descriptions
+
+
+def _write(evaluation: Evaluation, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        document = evaluation.to_json()
+        (folder / "scores.json").write_text(json.dumps(document, indent=1), "utf-8")
+        with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, list(document["rows"][0]))
+            table.writeheader()
+            table.writerows(document["rows"])
+    except OSError as error:
+        raise OutputError(f"The scores cannot be written to '{folder}': choose another folder.") from error

@@ -1,0 +1,40 @@
+"""The downscaling methods by name: classical ones, the one that trains on the scene, and trained networks."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from groklst_engine.errors import ModelError
+from groklst_engine.methods import interpolation, network, self_scale, tsharp
+from groklst_engine.methods.base import MethodSpec
+from groklst_engine.weights import SUFFIX, shipped_weights
+
+METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in (*interpolation.SPECS, *tsharp.SPECS, *self_scale.SPECS)}
+
+
+def list_methods() -> list[MethodSpec]:
+    """All methods, shipped networks first."""
+    return [network.spec_of(name, path) for name, path in shipped_weights().items()] + list(METHODS.values())
+
+
+def get_method(name: str) -> MethodSpec:
+    """A method by its name, by the name of shipped weights, or by the path of a weights file.
+
+    Raises:
+        ModelError: There is no such method; the message suggests the nearest.
+    """
+    if name.lower() in METHODS:
+        return METHODS[name.lower()]
+    shipped = shipped_weights()
+    if name.lower() in shipped:
+        return network.spec_of(name.lower(), shipped[name.lower()])
+    if name.endswith(SUFFIX) or Path(name).exists():
+        return network.spec_of(Path(name).stem, Path(name))
+    known = [*shipped, *METHODS]
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    raise ModelError(
+        f"Unknown method '{name}': "
+        + (f"did you mean '{near[0]}'? " if near else "")
+        + f"Choose {', '.join(known)}, or give a weights file."
+    )

@@ -1,0 +1,134 @@
+"""A trained network as a Downscaler: bands by role, the scene's own normalisation, kelvin out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from groklst_engine.bands import Role
+from groklst_engine.degrade import masked_block_mean
+from groklst_engine.errors import InputError
+from groklst_engine.events import CancelToken, OnEvent, warn
+from groklst_engine.indices import NORMALISED_DIFFERENCES, available, select
+from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
+from groklst_engine.models.zoo import get_spec
+from groklst_engine.normalize import Normalizer
+from groklst_engine.weights import load_weights, read_card
+
+MIN_PIXELS = 16
+"""Coarse pixels below which a scene's statistics mean nothing."""
+
+
+class NetworkDownscaler:
+    """Runs a network on z-scored tiles.
+
+    Args:
+        network: ``forward(lst, guidance | None)`` in z-scored units.
+        wanted: Roles of the network's guidance channels; absent ones are 0, the scene's mean.
+        radius: Coarse pixels to either side an output depends on, None for global statistics.
+        options: Roles of the bands at hand, scale, device.
+    """
+
+    def __init__(self, network: nn.Module, wanted: tuple[Role, ...], radius: int | None, options: BuildOptions) -> None:
+        self.radius = radius
+        self._network = network.to(options.device).eval()
+        self._wanted = wanted
+        self._roles = options.roles
+        self._scale = options.scale
+        self._device = options.device
+        self._lst = Normalizer((0.0,), (1.0,))
+        self._guidance = Normalizer((), ())
+
+    def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
+        """Take the scene's statistics at the coarse scale.
+
+        Raises:
+            InputError: Too few coarse pixels are valid.
+        """
+        usable = available(self._roles)
+        ignored = [
+            role
+            for role in dict.fromkeys(self._roles)
+            if role not in self._wanted and not any(role in pair for pair in NORMALISED_DIFFERENCES.values())
+        ]
+        if ignored and self._wanted:
+            warn(on_event, f"This network was not trained with and does not use: {', '.join(ignored)}.")
+        if self._wanted and not usable.intersection(self._wanted):
+            warn(on_event, "The network got no guidance it knows and can only sharpen the LST by itself.")
+        self._lst, self._guidance = scene_normalizers(scene, self._wanted, cancel)
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch) -> Tensor:
+        """Downscale: ``(B, 1, H, W)`` kelvin."""
+        guidance = channels(batch.guidance, self._roles, self._wanted, self._guidance) if self._wanted else None
+        fine = self._network(
+            self._lst.apply(batch.lst).to(self._device), None if guidance is None else guidance.to(self._device)
+        )
+        return self._lst.invert(fine.cpu())
+
+
+def channels(guidance: Tensor, roles: tuple[Role, ...], wanted: tuple[Role, ...], statistics: Normalizer) -> Tensor:
+    """A network's guidance: wanted bands z-scored, in order, 0 where a band is absent."""
+    found = select(guidance, roles, wanted)
+    blank = guidance.new_zeros(len(guidance), 1, *guidance.shape[-2:])
+    present = guidance.new_tensor([band is not None for band in found])[:, None, None]
+    return statistics.apply(torch.cat([blank if band is None else band for band in found], dim=1)) * present
+
+
+def scene_normalizers(scene: Scene, wanted: tuple[Role, ...], cancel: CancelToken) -> tuple[Normalizer, Normalizer]:
+    """Statistics of LST and wanted bands over the coarse pixels whose fine pixels are all valid.
+
+    Raises:
+        InputError: Too few of them.
+    """
+    samples: list[tuple[Tensor, Tensor]] = []
+    for batch in scene.tiles:
+        cancel.check()
+        found = select(batch.guidance, scene.roles, wanted)
+        blank = torch.zeros_like(batch.mask, dtype=torch.float32)
+        stacked = torch.cat([blank if band is None else band for band in found] or [blank], dim=1)
+        coarse, share = masked_block_mean(stacked, batch.mask, scene.scale)
+        samples.append((torch.cat([batch.lst, coarse], dim=1), share > 0.999))
+    if sum(int(mask.sum()) for _, mask in samples) < MIN_PIXELS:
+        raise InputError(
+            f"Fewer than {MIN_PIXELS} coarse pixels are fully covered by LST and guidance: use a larger extent or a "
+            "method without guidance."
+        )
+    statistics = Normalizer.fit(samples)
+    return (
+        Normalizer(statistics.shift[:1], statistics.scale[:1]),
+        Normalizer(statistics.shift[1 : 1 + len(wanted)], statistics.scale[1 : 1 + len(wanted)]),
+    )
+
+
+def spec_of(name: str, path: Path) -> MethodSpec:
+    """The method a weights file provides.
+
+    Raises:
+        ModelError: The file cannot be used.
+    """
+    card = read_card(path)
+    architecture = get_spec(card.architecture)
+    paper = architecture.paper
+
+    def build(options: BuildOptions) -> NetworkDownscaler:
+        network, _ = load_weights(path, options.scale)
+        radius = architecture.radius(options.scale, **card.arguments)
+        return NetworkDownscaler(network, card.roles, radius, options)
+
+    return MethodSpec(
+        name,
+        card.label or name,
+        card.description,
+        "network",
+        bool(card.roles),
+        build,
+        reference=f"{paper.authors}, {paper.title}, {paper.venue} {paper.year}" if paper else "",
+        max_scale=max(card.scales),
+        scales=card.scales,
+        roles=card.roles,
+        fit_share=0.1,
+        sha256=card.sha256,
+    )

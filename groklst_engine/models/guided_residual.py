@@ -1,0 +1,93 @@
+"""``guided-residual``: GrokLST's own small network, made for CPUs, any set of bands and any whole scale.
+
+It learns what bicubic interpolation misses. Beside the interpolated LST and the guidance it sees the guidance's
+detail (the guidance without its own coarse part) and a local regression of LST on guidance, so that the sign of the
+relation, which changes with season, water and relief, is given by the scene and not by the training data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from groklst_engine.degrade import block_mean
+from groklst_engine.layers.local_regression import local_regression, reach
+from groklst_engine.resample import REACH, upsample
+
+
+class DilatedBlock(nn.Module):
+    """Two 3×3 convolutions, the first dilated, with a skip: ``(B, C, H, W)`` to the same."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.merge = nn.Conv2d(channels, channels, 3, padding=1)
+        self.activation = nn.LeakyReLU(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add what the block finds to what it was given."""
+        return x + self.merge(self.activation(self.spread(x)))
+
+
+class GuidedResidual(nn.Module):
+    """Residual over bicubic from guidance, its detail and a local regression.
+
+    Args:
+        scale: Coarse pixel divided by fine pixel where no guidance tells it; the weights serve every scale.
+        guidance_bands: C, 0 or more.
+        width: Feature channels.
+        dilations: One block each.
+        windows: Radii, in coarse pixels, of the local regressions.
+        ridge: Penalty of the local regressions, in z-scored units.
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        guidance_bands: int,
+        width: int = 48,
+        dilations: Sequence[int] = (1, 2, 4, 2),
+        windows: Sequence[int] = (2, 5),
+        ridge: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.guidance_bands = guidance_bands
+        self.windows = tuple(windows) if guidance_bands else ()
+        self.ridge = ridge
+        self.stem = nn.Conv2d(2 + 2 * guidance_bands + len(self.windows), width, 3, padding=1)
+        self.blocks = nn.Sequential(*[DilatedBlock(width, dilation) for dilation in dilations])
+        self.head = nn.Conv2d(width, 1, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, lst: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """Downscale in z-scored units.
+
+        Args:
+            lst: ``(B, 1, h, w)``.
+            guidance: ``(B, C, s·h, s·w)``; an absent band is 0 everywhere. None: all are absent.
+
+        Returns:
+            ``(B, 1, s·h, s·w)``.
+        """
+        scale = self.scale if guidance is None else guidance.shape[-1] // lst.shape[-1]
+        interpolated = upsample(lst, scale, "bicubic")
+        if guidance is None:
+            guidance = interpolated.new_zeros(len(lst), self.guidance_bands, *interpolated.shape[-2:])
+        detail = guidance - upsample(block_mean(guidance, scale), scale, "bicubic")
+        regressions = [local_regression(lst, guidance, detail, scale, window, self.ridge) for window in self.windows]
+        octaves = torch.full_like(interpolated, math.log2(scale) / 3)
+        features = torch.cat([interpolated, octaves, guidance, detail, *regressions], dim=1)
+        residual = self.head(self.blocks(self.stem(features)))
+        return interpolated + residual.to(interpolated.dtype)
+
+
+def radius(scale: int, dilations: Sequence[int] = (1, 2, 4, 2), windows: Sequence[int] = (2, 5)) -> int:
+    """Coarse pixels to either side on which an output pixel depends."""
+    convolutions = 2 + sum(dilation + 1 for dilation in dilations)
+    inputs = max(REACH["bicubic"], *(reach(window) for window in windows), 0)
+    return math.ceil(convolutions / scale) + inputs

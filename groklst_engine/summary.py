@@ -1,0 +1,102 @@
+"""From a run to its report: which maps, which scatter, which words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from groklst_engine.jobs import DownscaleJob
+from groklst_engine.methods.base import MethodSpec
+from groklst_engine.probe import versions
+from groklst_engine.raster import AlignedReader, Floats
+from groklst_engine.report import Histogram, Panel, Report, Scatter, write_report
+from groklst_engine.scoring import Comparison
+from groklst_engine.units import offset_to_kelvin
+
+SCATTER_POINTS = 20_000
+
+
+def report_of(
+    job: DownscaleJob,
+    spec: MethodSpec,
+    reader: AlignedReader,
+    comparisons: list[Comparison],
+    warnings: tuple[str, ...],
+    seconds: float,
+) -> tuple[Path, Path]:
+    """Write the report of a run.
+
+    Args:
+        job: What was asked.
+        spec: The method.
+        reader: The inputs.
+        comparisons: With the input and, if there was a reference, of result and bicubic with it.
+        warnings: What the run warned of.
+        seconds: How long it took.
+
+    Returns:
+        The HTML file and the JSON file.
+
+    Raises:
+        GroklstError: The report cannot be drawn or written.
+    """
+    assert job.report is not None
+    job.report.mkdir(parents=True, exist_ok=True)
+    offset = offset_to_kelvin(reader.lst.unit)
+    unit = "K" if reader.lst.unit == "K" else "°C"
+    with_input = comparisons[0]
+    left, bottom, right, top = with_input.grid.bounds
+    extent = (left, right, bottom, top)
+
+    def panel(title: str, values: Floats, *, difference: bool = False) -> Panel:
+        return Panel(title, values if difference else values - np.float32(offset), extent, unit, difference)
+
+    judged = comparisons[1] if len(comparisons) > 1 else with_input
+    other, gap = (
+        ("Reference", "Result − reference") if judged is not with_input else ("Input", "Result − input: detail")
+    )
+    coarse, fine = reader.pair.coarse, reader.pair.fine
+    panels = [
+        panel(f"Input, {coarse.pixel[0]:.4g} {coarse.unit_name}", with_input.other_map),
+        panel(f"Result, {fine.pixel[0]:.4g} {fine.unit_name}", with_input.output_map),
+    ]
+    if judged is not with_input:
+        panels.append(panel("Reference", judged.other_map))
+    panels.append(panel(gap, judged.output_map - judged.other_map, difference=True))
+    both = np.isfinite(judged.output_map) & np.isfinite(judged.other_map)
+    x, y = judged.other_map[both] - offset, judged.output_map[both] - offset
+    step = max(1, len(x) // SCATTER_POINTS)
+    series = {"Input": with_input.other_map, "Result": with_input.output_map}
+    if judged is not with_input:
+        series["Reference"] = judged.other_map
+    report = Report(
+        title=f"{Path(job.lst.path).name} × {job.scale}",
+        summary=_summary(job, spec, comparisons),
+        panels=tuple(panels),
+        scatter=Scatter(other, "Result", x[::step], y[::step], unit),
+        histogram=Histogram({name: values[np.isfinite(values)] - offset for name, values in series.items()}, unit),
+        scores=tuple(comparison.row for comparison in comparisons),
+        warnings=warnings,
+        parameters=job.model_dump(mode="json"),
+        provenance={
+            "Written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "Method": f"{spec.label} ({spec.kind}){'; ' + spec.reference if spec.reference else ''}",
+            **({"Weights SHA-256": spec.sha256} if spec.sha256 else {}),
+            "Grid": f"{fine.width} × {fine.height} pixels of {fine.pixel[0]:.6g} {fine.unit_name}, {fine.crs_name}",
+            "Guidance bands": ", ".join(reader.roles) or "none",
+            "Time": f"{seconds:.1f} s",
+            **{f"Version of {name}": version for name, version in versions().items()},
+        },
+    )
+    return write_report(report, job.report)
+
+
+def _summary(job: DownscaleJob, spec: MethodSpec, comparisons: list[Comparison]) -> str:
+    done = f"{spec.label} made the LST {job.scale} times finer"
+    if len(comparisons) < 3:
+        rmse = comparisons[0].row["rmse"]
+        return f"{done}; averaged back to the input's pixels it differs from the input by {rmse:.3f} K (RMSE)."
+    ours, bicubic = comparisons[1].row["rmse"], comparisons[2].row["rmse"]
+    return f"{done}; against the reference its RMSE is {ours:.2f} K, {ours / bicubic:.2f} times that of bicubic."

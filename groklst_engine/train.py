@@ -1,0 +1,150 @@
+"""From scenes to weights: training by Wald's protocol, with honest scores in the card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from groklst_engine import __version__
+from groklst_engine.data.dataset import FineScene, SceneSampler, half_resolution, load_scene, training_scene
+from groklst_engine.device import choose_device
+from groklst_engine.errors import InputError, ModelError
+from groklst_engine.evaluate import Evaluation, evaluate
+from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
+from groklst_engine.jobs import EvaluateJob, TrainJob
+from groklst_engine.learning import Schedule, learn
+from groklst_engine.models.zoo import create_model, get_spec
+from groklst_engine.raster import check_output
+from groklst_engine.weights import SUFFIX, ModelCard, save_weights
+
+HALF_FROM = 200
+"""Shorter side, in pixels, from which a scene is also used at half its resolution."""
+
+MIN_SIDE = 48
+"""Shorter side below which a scene holds no useful crop."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training gave.
+
+    Attributes:
+        output: The weights file.
+        card: What is in it.
+    """
+
+    output: Path
+    card: ModelCard
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"output": str(self.output), "card": self.card.model_dump(mode="json")}
+
+
+def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None = None) -> TrainResult:
+    """Train a network and write its weights.
+
+    With ``cross_validate``, one network per named region is trained without it and scored on it first; the scores
+    stand in the card of the final network, which has seen all scenes.
+
+    Raises:
+        GroklstError: A scene, the architecture or the output cannot be used.
+        Cancelled: ``cancel`` was raised; nothing was written.
+    """
+    cancel = cancel or CancelToken()
+    check_output(job.output, job.overwrite)
+    if job.output.suffix != SUFFIX:
+        raise InputError(f"The weights '{job.output}' must end in {SUFFIX}: rename the output.")
+    regions = {source.region or source.name for source in job.scenes}
+    if unknown := set(job.cross_validate) - regions:
+        raise InputError(f"No training scene lies in '{sorted(unknown)[0]}': choose of {', '.join(sorted(regions))}.")
+    if len(job.scales) > 1 and not isinstance(get_spec(job.model).scales, range):
+        raise ModelError(f"The network '{job.model}' is built for one scale: train it once for each.")
+    progress(on_event, 0.0, "Reading the scenes")
+    scenes: list[FineScene] = []
+    for source in job.scenes:
+        cancel.check()
+        scenes.append(load_scene(source))
+    runs = len(job.cross_validate) + 1
+    metrics: list[dict[str, Any]] = []
+    for number, region in enumerate(job.cross_validate):
+        step = part(on_event, 0.02 + 0.98 * number / runs, 0.02 + 0.98 * (number + 1) / runs)
+        log(on_event, f"Training without {region}")
+        network = _learn(job, [scene for scene in scenes if scene.region != region], part(step, 0, 0.9), cancel)
+        metrics += _scores(job, region, network, part(step, 0.9, 1), cancel)
+    network = _learn(job, scenes, part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0), cancel)
+    card = _card(job, metrics)
+    return TrainResult(job.output, save_weights(job.output, network, card))
+
+
+def _learn(job: TrainJob, scenes: list[FineScene], on_event: OnEvent, cancel: CancelToken) -> nn.Module:
+    usable = []
+    for scene in [*scenes, *(half_resolution(scene) for scene in scenes if min(scene.lst.shape[-2:]) >= HALF_FROM)]:
+        if min(scene.lst.shape[-2:]) >= MIN_SIDE:
+            usable.append(training_scene(scene, job.roles))
+        else:
+            warn(on_event, f"The scene '{scene.name}' is smaller than {MIN_SIDE} pixels and is left out.")
+    if not usable:
+        raise InputError(f"No training scene has {MIN_SIDE} pixels a side: give larger scenes.")
+    sampler = SceneSampler(
+        usable,
+        crop=job.crop,
+        batch=job.batch,
+        band_dropping=job.band_dropping,
+        augmented=job.augment,
+        seed=job.seed,
+    )
+    torch.manual_seed(job.seed)
+    network = create_model(
+        job.model, scale=job.scales[0], guidance_bands=len(job.roles), preset=job.preset, **job.arguments
+    )
+    weights = {scale: 1.0 for scale in job.scales}
+    schedule = Schedule(job.iterations, job.learning_rate, job.weight_decay, weights, job.seed)
+    return learn(network, sampler, schedule, choose_device(job.device), on_event, cancel)
+
+
+def _scores(
+    job: TrainJob, region: str, network: nn.Module, on_event: OnEvent, cancel: CancelToken
+) -> list[dict[str, Any]]:
+    """Scores, beside bicubic, on a region the network has not seen, through the public ``evaluate()``."""
+    held_out = tuple(source for source in job.scenes if (source.region or source.name) == region)
+    weights = job.output.with_name(f"{job.output.stem}.without-{region}{SUFFIX}")
+    try:
+        save_weights(weights, network, _card(job, []))
+        wish = EvaluateJob(
+            scenes=held_out, scales=job.score_scales, methods=("bicubic", str(weights)), device=job.device
+        )
+        evaluation: Evaluation = evaluate(wish, on_event, cancel)
+    finally:
+        weights.unlink(missing_ok=True)
+    return [
+        {**row.to_json(), "method": job.output.stem if row.method == str(weights) else row.method}
+        for row in evaluation.rows
+    ]
+
+
+def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
+    options = job.model_dump(
+        mode="json", exclude={"scenes", "output", "overwrite", "kind", "description", "limitations"}
+    )
+    return ModelCard(
+        name=job.output.stem,
+        label=job.label or job.output.stem,
+        description=job.description,
+        architecture=get_spec(job.model).name,
+        arguments=get_spec(job.model).arguments(job.preset, **job.arguments),
+        scales=job.scales,
+        roles=job.roles,
+        training={
+            "protocol": "wald: LST and guidance block-averaged to the thermal sensor's pixel, LST degraded by the scale",
+            "scenes": [source.name for source in job.scenes],
+            "options": options,
+        },
+        metrics=tuple(metrics),
+        limitations=job.limitations,
+        engine_version=__version__,
+    )

@@ -1,0 +1,159 @@
+"""Weights files: safetensors with a model card inside, and a hash over both.
+
+A file names an architecture of the zoo and its arguments, never code. Its SHA-256 covers every tensor and the card;
+a file with a changed byte is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from groklst_engine.bands import Role
+from groklst_engine.errors import ModelError, OutputError
+from groklst_engine.models.zoo import create_model
+
+SUFFIX = ".safetensors"
+_KEY = "groklst"
+
+
+class ModelCard(BaseModel):
+    """What travels inside a weights file.
+
+    Attributes:
+        name: For listings.
+        label: For people.
+        description: What it was made for.
+        architecture: Name in the zoo.
+        arguments: Of the architecture, beside scale and number of bands.
+        scales: Scales it was trained for.
+        roles: Guidance bands in the network's channel order; absent ones are masked.
+        normalization: ``scene``: LST and bands are z-scored with the scene's own coarse statistics.
+        unit: Of the LST in training.
+        licence: Of the weights.
+        training: Scenes with sources, protocol, options, command.
+        metrics: Scores on scenes not used for training, beside bicubic.
+        limitations: When not to trust it.
+        engine_version: Version that wrote the file.
+        sha256: Over tensors and card.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    label: str = ""
+    description: str = ""
+    architecture: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    scales: tuple[int, ...]
+    roles: tuple[Role, ...] = ()
+    normalization: Literal["scene"] = "scene"
+    unit: Literal["K"] = "K"
+    licence: str = "GPL-3.0-or-later"
+    training: dict[str, Any] = Field(default_factory=dict)
+    metrics: tuple[dict[str, Any], ...] = ()
+    limitations: str = ""
+    engine_version: str = ""
+    sha256: str = ""
+
+
+def _digest(card: ModelCard, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(card.model_copy(update={"sha256": ""}).model_dump_json().encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, network: nn.Module, card: ModelCard) -> ModelCard:
+    """Write a network and its card; the file appears only when it is complete.
+
+    Returns:
+        The card with its hash.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    card = card.model_copy(update={"sha256": _digest(card, tensors)})
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(save(tensors, {_KEY: card.model_dump_json()}))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"The weights '{path}' cannot be written: check folder and disk space.") from error
+    return card
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card of a weights file, without reading its tensors.
+
+    Raises:
+        ModelError: The file is missing or no weights file of GrokLST.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"The weights file '{path}' cannot be read: it is missing or damaged, get it again."
+        ) from error
+    if _KEY not in metadata:
+        raise ModelError(f"The weights file '{path}' has no GrokLST model card: give a file made by `groklst train`.")
+    try:
+        return ModelCard.model_validate_json(metadata[_KEY])
+    except ValidationError as error:
+        raise ModelError(
+            f"The model card in '{path}' is damaged or from a newer GrokLST: get the file again."
+        ) from error
+
+
+def load_weights(path: Path, scale: int) -> tuple[nn.Module, ModelCard]:
+    """Build the network of a weights file for a scale and load its tensors.
+
+    Raises:
+        ModelError: The file is damaged or changed, or does not serve the scale.
+    """
+    card = read_card(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"The weights file '{path}' is damaged: get it again.") from error
+    if _digest(card, tensors) != card.sha256:
+        raise ModelError(f"The weights file '{path}' was changed after it was made (wrong SHA-256): get it again.")
+    if scale not in card.scales:
+        raise ModelError(
+            f"'{card.name}' was trained for the scales {', '.join(map(str, card.scales))}, not {scale}: choose one of "
+            "them or another method."
+        )
+    network = create_model(card.architecture, scale=scale, guidance_bands=len(card.roles), **card.arguments)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"The weights in '{path}' do not fit the network '{card.architecture}'.") from error
+    return network.eval(), card
+
+
+def shipped_folder() -> Path:
+    """Where the shipped weights are: inside an installed package, beside it in a checkout or in the plugin."""
+    packaged = Path(__file__).parent / "shipped_weights"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "weights"
+
+
+@lru_cache(maxsize=1)
+def shipped_weights() -> dict[str, Path]:
+    """Name and file of each shipped weights file."""
+    return {path.stem: path for path in sorted(shipped_folder().glob(f"*{SUFFIX}"))}
