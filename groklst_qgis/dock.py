@@ -83,7 +83,6 @@ class GroklstDock(QgsDockWidget):
         """Stop whatever is running, because the plugin goes; nobody waits for its result any more."""
         self.preflight.stop()
         self.method.stop()
-        self.guidance.disconnect_project()
         if self._task is not None:
             for signal in (self._task.messaged, self._task.succeeded, self._task.failed, self._task.stopped):
                 signal.disconnect()

@@ -254,8 +254,8 @@ class EngineProcess:
             if not ended and (self.stopped or cancelled()) and time.monotonic() >= next_step:
                 next(steps, self._kill)()
                 next_step = time.monotonic() + _PATIENCE
-            if ended:
-                self._readers[0].join(_PATIENCE)
+            for reader in self._readers if ended else ():
+                reader.join(_PATIENCE)  # until both have passed on everything
             try:
                 yield self._lines.get(timeout=0 if ended else _POLL)
             except queue.Empty:

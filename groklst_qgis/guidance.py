@@ -87,10 +87,6 @@ class GuidanceBox(QGroupBox):
         self._update_buttons()
         self._fit_height()
 
-    def disconnect_project(self) -> None:
-        """Stop listening to the project, before this widget goes."""
-        QgsProject.instance().layersWillBeRemoved.disconnect(self._forget_layers)
-
     def exclude(self, layer: Any) -> None:
         """Do not offer this layer: it is the one to be guided."""
         self.layer_combo.setExceptedLayerList([] if layer is None else [layer])

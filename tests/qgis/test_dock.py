@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qgis.core import Qgis, QgsProject
+from qgis.PyQt.QtCore import Qt, QUrl
+from qgis.PyQt.QtGui import QDesktopServices
+from qgis.PyQt.QtWidgets import QComboBox, QMessageBox, QWidget
+
+from groklst_qgis import engine as engine_module
+from groklst_qgis.dock import GroklstDock
+from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineProcess
+from groklst_qgis.preflight import format_pixel
+
+AddRaster = Callable[..., Any]
+
+
+@pytest.fixture
+def messages(qgis_iface: Any) -> Any:
+    """What the message bar showed, by level."""
+    qgis_iface.messageBar().clear_messages()
+    return qgis_iface.messageBar().get_messages
+
+
+@pytest.fixture
+def make_dock(qgis_iface: Any, qtbot: Any, messages: Any) -> Iterator[Callable[[], GroklstDock]]:
+    """Show a dock and wait until it knows the engine's methods; stop it in the end."""
+    docks = []
+
+    def make() -> GroklstDock:
+        dock = GroklstDock(qgis_iface)
+        docks.append(dock)
+        qtbot.addWidget(dock)
+        dock.show()
+        qtbot.waitUntil(lambda: dock.method.method_combo.isEnabled() or dock.method.settings_button.isVisible())
+        return dock
+
+    yield make
+    for dock in docks:
+        dock.stop()
+
+
+@pytest.fixture
+def dock(fake_engine: Engine, add_raster: AddRaster, make_dock: Callable[[], GroklstDock]) -> GroklstDock:
+    """A dock with a coarse LST and, as guidance, two bands."""
+    lst, s2 = add_raster("MODIS LST"), add_raster("s2", "B04", "nothing known", pixel=100)
+    dock = make_dock()
+    dock.lst_combo.setLayer(lst)
+    dock.guidance.layer_combo.setLayer(s2)
+    dock.guidance.add_button.click()
+    return dock
+
+
+def choose_method(dock: GroklstDock, name: str) -> None:
+    combo = dock.method.method_combo
+    combo.setCurrentIndex(next(i for i in range(combo.count()) if combo.itemData(i)["name"] == name))
+
+
+def run(dock: GroklstDock, qtbot: Any) -> None:
+    dock.run_button.click()
+    qtbot.waitUntil(dock.run_button.isEnabled, timeout=10_000)
+
+
+def role_combos(dock: GroklstDock) -> list[Any]:
+    return dock.guidance.tree.findChildren(QComboBox, "guidanceRoleCombo")
+
+
+def table(dock: GroklstDock) -> list[list[str]]:
+    items = dock.preflight.table
+    rows = [[items.item(row, column) for column in range(3)] for row in range(items.rowCount())]
+    return [[item.text() for item in row if item] for row in rows]
+
+
+def test_methods_come_from_the_engine(dock: GroklstDock) -> None:
+    combo = dock.method.method_combo
+    assert [combo.itemText(i) for i in range(combo.count())] == [
+        "Bicubic (no guidance)",
+        "GrokLST small (scale 2, 4, 8)",
+        "Slow",
+        "Deadly",
+    ]
+    assert combo.currentData()["name"] == "groklst-small"
+    assert dock.method.description.text() == "A network."
+    assert "Engine 0.0.1 on cpu" in dock.log.toPlainText()
+
+
+def test_scales_follow_the_method(dock: GroklstDock, qtbot: Any) -> None:
+    combo = dock.method.scale_combo
+    assert [combo.itemText(i) for i in range(combo.count())] == ["2", "4", "8"]
+    assert combo.currentText() == "4"
+    assert not combo.isEditable()
+    choose_method(dock, "bicubic")
+    assert [combo.itemText(i) for i in range(combo.count())] == ["2", "3", "4", "5", "6", "8", "10"]
+    combo.lineEdit().clear()
+    qtbot.keyClicks(combo.lineEdit(), "7")
+    assert dock.method.scale() == 7
+    choose_method(dock, "groklst-small")
+    assert combo.currentText() in ("2", "4", "8")
+
+
+def test_roles_are_guessed_and_can_be_changed(dock: GroklstDock) -> None:
+    assert dock.guidance.sources()[0]["roles"] == ["red", "other"]
+    assert [combo.accessibleName() for combo in role_combos(dock)] == ["Role of s2, B04", "Role of s2, nothing known"]
+    role_combos(dock)[1].setCurrentText("Not used")
+    role_combos(dock)[0].setCurrentText("NIR")
+    assert dock.guidance.sources()[0]["roles"] == ["nir", None]
+
+
+def test_guidance_layers_come_and_go(dock: GroklstDock, add_raster: AddRaster) -> None:
+    names = lambda: [layer.name() for layer in dock.guidance.layers()]  # noqa: E731
+    assert not dock.guidance.add_button.isEnabled(), "s2 is there already"
+    dem, ndvi = add_raster("dem"), add_raster("ndvi")
+    for layer in (dem, ndvi):
+        dock.guidance.layer_combo.setLayer(layer)
+        dock.guidance.add_button.click()
+    assert names() == ["s2", "dem", "ndvi"]
+    dock.guidance.tree.setCurrentItem(dock.guidance.tree.topLevelItem(1).child(0))
+    dock.guidance.remove_button.click()
+    assert names() == ["s2", "ndvi"]
+    QgsProject.instance().removeMapLayer(ndvi)
+    assert names() == ["s2"]
+    lst_names = [dock.guidance.layer_combo.itemText(i) for i in range(dock.guidance.layer_combo.count())]
+    assert "MODIS LST" not in lst_names
+
+
+def test_preflight_says_what_will_be_done(dock: GroklstDock, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: dock.preflight.table.rowCount() == 6)
+    assert table(dock) == [
+        ["MODIS LST"],
+        ["EPSG:32632", "1000 m", "88%"],
+        ["Taken as it is"],
+        ["s2"],
+        ["EPSG:32632", "1000 m", "88%"],
+        ["Averaged from 100 m to 250 m"],
+    ]
+    assert dock.preflight.message.text().splitlines() == [
+        "Warning: 13 % of the temperature has no data.",
+        "Result: 40 × 32 pixels of 250 m, EPSG:32632.",
+    ]
+    choose_method(dock, "bicubic")
+    qtbot.waitUntil(lambda: dock.preflight.table.rowCount() == 3)
+
+
+def test_preflight_problems_are_said_in_words(dock: GroklstDock, qtbot: Any) -> None:
+    choose_method(dock, "bicubic")
+    dock.method.scale_combo.setCurrentText("2.5")
+    qtbot.waitUntil(lambda: "2.5" in dock.preflight.message.text())
+    assert dock.preflight.message.text().startswith("The scale '2.5' is no whole number")
+    assert dock.preflight.icon.isVisibleTo(dock)
+    assert not dock.preflight.table.isVisibleTo(dock)
+    path = Path(dock.lst_combo.currentLayer().source())
+    path.unlink()
+    dock.method.scale_combo.setCurrentText("2")
+    qtbot.waitUntil(lambda: dock.preflight.message.text() == f"The file {path} does not exist.")
+
+
+@pytest.mark.parametrize("scale", ["", "x", "1", "0", "-2", "3.5"])
+def test_scale_must_be_a_whole_number(dock: GroklstDock, messages: Any, scale: str) -> None:
+    choose_method(dock, "bicubic")
+    dock.method.scale_combo.setCurrentText(scale)
+    dock.run_button.click()
+    assert f"The scale '{scale}' is no whole number" in messages(Qgis.MessageLevel.Critical)[0]
+    assert dock.run_button.isEnabled()
+
+
+def test_run_brings_result_and_report(
+    dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "results" / "fine"
+    output.parent.mkdir()
+    dock.output.setFilePath(str(output))
+    run(dock, qtbot)
+    group = QgsProject.instance().layerTreeRoot().children()[0]
+    assert group.name() == "MODIS LST ×4 (GrokLST small)"
+    layer = group.children()[0].layer()
+    assert layer.source() == f"{output}.tif"
+    assert (layer.width(), layer.height()) == (40, 32)
+    assert dock.tabs.currentWidget() is dock.report
+    text = dock.report.browser.toPlainText()
+    assert "Bicubic <plain>" in text
+    assert "Few <pixels>." in text
+    assert messages(Qgis.MessageLevel.Success) == ["GrokLST:MODIS LST ×4 (GrokLST small) is done after 2 s."]
+    opened: list[QUrl] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
+    dock.report.open_button.click()
+    assert opened == [QUrl.fromLocalFile(str(output.parent / "fine_report" / "report.html"))]
+
+
+def test_empty_output_is_a_temporary_file_and_report_can_be_left_out(dock: GroklstDock, qtbot: Any) -> None:
+    dock.write_report.setChecked(False)
+    run(dock, qtbot)
+    layer = QgsProject.instance().layerTreeRoot().children()[0].children()[0].layer()
+    assert Path(layer.source()).name == "lst_x4.tif"
+    assert layer.isTemporary()
+    assert not dock.report.open_button.isEnabled()
+
+
+def test_cancel_leaves_nothing(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    choose_method(dock, "slow")
+    dock.output.setFilePath(str(tmp_path / "out.tif"))
+    dock.run_button.click()
+    qtbot.waitUntil(lambda: dock.progress.value() == 25)
+    assert dock.status.text() == "Downscaling tile 1 of 4"
+    assert not dock.run_button.isEnabled()
+    dock.cancel_button.click()
+    qtbot.waitUntil(dock.run_button.isEnabled)
+    assert messages(Qgis.MessageLevel.Info) == ["GrokLST:Cancelled; nothing was written."]
+    assert set(tmp_path.iterdir()) == before
+    qtbot.waitUntil(lambda: not EngineProcess.running)
+    assert not dock.cancel_button.isEnabled()
+
+
+def test_killed_engine_is_one_sentence(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    choose_method(dock, "deadly")
+    dock.output.setFilePath(str(tmp_path / "out.tif"))
+    run(dock, qtbot)
+    assert len(messages(Qgis.MessageLevel.Critical)) == 1
+    assert "probably out of memory" in messages(Qgis.MessageLevel.Critical)[0]
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("answer", [QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No])
+def test_existing_output_is_replaced_only_with_consent(
+    dock: GroklstDock, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    output = tmp_path / "out.tif"
+    output.write_text("precious")
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: answer)
+    dock.output.setFilePath(str(output))
+    run(dock, qtbot)
+    assert (output.read_bytes() == b"precious") == (answer == QMessageBox.StandardButton.No)
+
+
+def test_output_without_folder_is_refused(dock: GroklstDock, messages: Any) -> None:
+    dock.output.setFilePath("out.tif")
+    dock.run_button.click()
+    assert "'out.tif' has no folder" in messages(Qgis.MessageLevel.Critical)[0]
+
+
+def test_empty_project(
+    fake_engine: Engine, qgis_new_project: Any, make_dock: Callable[[], GroklstDock], qtbot: Any, messages: Any
+) -> None:
+    dock = make_dock()
+    dock.run_button.click()
+    sentence = "Add a land surface temperature raster to the project and choose it above."
+    assert messages(Qgis.MessageLevel.Critical) == [f"GrokLST:{sentence}"]
+    qtbot.waitUntil(lambda: dock.preflight.message.text() == sentence)
+
+
+def test_missing_engine_leads_to_the_settings(
+    add_raster: AddRaster,
+    make_dock: Callable[[], GroklstDock],
+    messages: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    fake_engine: Engine,
+) -> None:
+    add_raster("lst")
+    monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
+    dock = make_dock()
+    assert "Settings ▸ Options ▸ GrokLST" in dock.method.description.text()
+    assert not dock.method.method_combo.isEnabled()
+    dock.run_button.click()
+    assert "/no/such/python" in messages(Qgis.MessageLevel.Critical)[0]
+    monkeypatch.setenv(PYTHON_VARIABLE, str(fake_engine.python))
+    dock.method.settings_button.click()  # the user chooses another Python there
+    assert not dock.method.settings_button.isVisibleTo(dock)
+
+
+def test_stop_ends_a_running_job(dock: GroklstDock, qtbot: Any) -> None:
+    choose_method(dock, "slow")
+    dock.run_button.click()
+    qtbot.waitUntil(lambda: dock.progress.value() == 25)
+    dock.preflight.stop()
+    dock.stop()
+    engine_module.stop_all()
+    qtbot.waitUntil(lambda: not EngineProcess.running)
+
+
+def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
+    names = [
+        "lstLayerCombo", "lstBandCombo", "lstUnitCombo", "guidanceLayerCombo", "guidanceAddButton",
+        "guidanceRemoveButton", "guidanceTree", "methodCombo", "scaleCombo", "outputFile", "consistencyCheck",
+        "reportCheck", "preflightTable", "preflightMessage", "progressBar", "runButton", "cancelButton",
+        "reportBrowser", "openReportButton", "logText", "groklstTabs", "statusLabel",
+    ]  # fmt: skip
+    for name in names:
+        assert dock.findChild(QWidget, name) is not None, name
+    order = []
+    widget = dock.lst_combo
+    while widget is not dock.lst_combo or not order:
+        if widget.objectName() in names and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            order.append(widget.objectName())
+        widget = widget.nextInFocusChain()
+    wanted = [name for name in names[: names.index("reportCheck") + 1] if name in order]
+    assert [name for name in order if name in wanted] == wanted
+
+
+def test_pixel_sizes_carry_their_unit() -> None:
+    assert format_pixel([250.0, 250.0], "EPSG:32632") == "250 m"
+    assert format_pixel([0.01, 0.02], "EPSG:4326") == "0.01 × 0.02 °"
