@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         _train,
         console.show_train,
         "train a network on fine scenes by Wald's protocol",
-        "groklst train --scenes scenes.json --scales 2,4,8 --hold-out alberta -o mine.safetensors",
+        "groklst train --scenes scenes.json --scales 2,4,8 --cross-validate alberta -o mine.safetensors",
     )
     add_manifest(train)
     add_fields(train, TrainJob, "model", "preset")

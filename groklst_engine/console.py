@@ -59,10 +59,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def score_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of score rows: what they are scores of, the five scores (errors in kelvin), the number of pixels."""
-    scores = {"rmse": "RMSE (K)", "mae": "MAE (K)", "bias": "BIAS (K)", "cc": "CC", "rsd": "RSD", "n": "pixels"}
-    names = [key for key in rows[0] if key not in scores]
-    return table([*names, *scores.values()], ([row[key] for key in (*names, *scores)] for row in rows))
+    """A table of score rows: what they are scores of, then the scores (errors in kelvin) and the number of pixels."""
+    labels = {"rmse": "RMSE (K)", "mae": "MAE (K)", "bias": "BIAS (K)", "cc": "CC", "rsd": "RSD"}
+    labels |= {"rmse_to_bicubic": "÷ bicubic", "n": "pixels"}
+    keys = [key for key in rows[0] if key not in labels] + [key for key in labels if key in rows[0]]
+    return table([labels.get(key, key) for key in keys], ([row[key] for key in keys] for row in rows))
 
 
 def show_downscale(result: Mapping[str, Any]) -> str:
@@ -88,7 +89,7 @@ def show_info(result: Mapping[str, Any]) -> str:
             Path(layer["path"]).name,
             layer["crs"],
             _size(layer["width"], layer["height"]),
-            _size(*layer["pixel"]),
+            f"{_size(*layer['pixel'])} {layer['pixel_unit']}",
             f"{100 * layer['coverage']:.0f} %",
             ",".join(band["role"] or "-" for band in layer["bands"]),
             layer["action"],
@@ -108,13 +109,13 @@ def show_info(result: Mapping[str, Any]) -> str:
 
 def show_evaluate(result: Mapping[str, Any]) -> str:
     """What ``groklst evaluate`` says."""
-    return score_table(result["scores"])
+    return f"{score_table(result['rows'])}\n\nMean over the scenes:\n{score_table(result['means'])}"
 
 
 def show_train(result: Mapping[str, Any]) -> str:
     """What ``groklst train`` says."""
-    text = f"{result['output']}: {result['seconds']:.0f} s"
-    return f"{text}\n\n{score_table(result['scores'])}" if result["scores"] else text
+    metrics = result["card"]["metrics"]
+    return f"{result['output']}\n\n{score_table(metrics)}" if metrics else str(result["output"])
 
 
 def show_methods(result: Mapping[str, Any]) -> str:

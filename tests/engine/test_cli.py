@@ -18,6 +18,7 @@ from groklst_engine.cli import main
 from groklst_engine.console import ProgressPrinter, table
 from groklst_engine.data.synthetic import ScenePaths, synthetic_scene, write_scene
 from groklst_engine.events import Event
+from groklst_engine.jobs import TrainJob
 from groklst_engine.options import guidance_source, lst_source
 
 COMMANDS = ("downscale", "info", "evaluate", "train", "methods", "models", "demo")
@@ -97,7 +98,7 @@ def test_help_comes_from_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "--iterations N Optimiser steps (default: 3000)" in said
+    assert f"--iterations N Optimiser steps (default: {TrainJob.model_fields['iterations'].default})" in said
     assert "--no-augment Switch off: Flips" in said
 
 
@@ -113,8 +114,10 @@ def test_info(scene: ScenePaths, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_unit_is_passed_on(scene: ScenePaths, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "--lst", str(scene.lst), "--scale", "4", "--lst-unit", "C", "--json"]) == 0
-    assert json_of(capsys)["unit"] == "C"
+    command = ["info", "--lst", str(scene.lst), "--scale", "4", "--lst-unit"]
+    assert main([*command, "K"]) == 0
+    assert main([*command, "C"]) == 1  # 290 °C is no LST
+    assert "unit" in capsys.readouterr().err
 
 
 def test_methods_and_models(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +143,7 @@ def test_evaluate_a_manifest(scene: ScenePaths, tmp_path: Path, capsys: pytest.C
     command = ["evaluate", "--scenes", str(manifest(scene, tmp_path)), "--data-root", str(scene.lst.parent)]
     choice = ["--scales", "2,4", "--methods", "nearest,bicubic", "--regions", "west"]
     assert main([*command, *choice, "--json"]) == 0
-    rows = json_of(capsys)["scores"]
+    rows = json_of(capsys)["rows"]
     scored = {(row["scene"], row["scale"], row["method"]) for row in rows}
     assert {("west", scale, method) for scale in (2, 4) for method in ("nearest", "bicubic")} <= scored
     assert not any(row["scene"] == "east" for row in rows)
@@ -181,8 +184,10 @@ def test_train(scene: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[
         str(weights),
     ]
     small = ["--set", "width=8", "--iterations", "2", "--batch", "2", "--crop", "32", "--scales", "2", "--no-augment"]
-    assert main([*command, *small, "--hold-out", "west", "--json"]) == 0
-    assert json_of(capsys)["output"] == str(weights)
+    assert main([*command, *small, "--cross-validate", "west", "--json"]) == 0
+    result = json_of(capsys)
+    assert result["output"] == str(weights)
+    assert {row["scene"] for row in result["card"]["metrics"]} == {"west"}
     assert weights.is_file()
     assert main([*command, *small]) == 1
     assert str(weights) in capsys.readouterr().err

@@ -187,7 +187,7 @@ def test_a_terminated_job_cleans_up(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     process = start(tmp_path, job)
     assert process.stdout
-    while json.loads(process.stdout.readline()).get("fraction", 0) < 0.2:
+    while json.loads(process.stdout.readline()).get("fraction", 0) < 0.01:
         pass
     process.send_signal(signal.SIGTERM)
     code, messages, _ = finish(process)
