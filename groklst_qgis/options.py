@@ -122,7 +122,7 @@ def describe(answer: dict[str, Any]) -> str:
     devices = ", ".join(f"{device['name']} ({device['description']})" for device in answer["devices"])
     return "\n".join(
         [
-            f"The engine works: GrokLST {answer['version']} with {len(answer['methods'])} methods.",
+            f"The engine works and offers {len(answer['methods'])} methods.",
             f"Python {answer['python']}: {answer['executable']}",
             f"Packages: {versions}",
             f"Devices: {devices}",

@@ -63,7 +63,7 @@ def play(
         AssertionError: The scenario failed, or QGIS crashed; carries the tracebacks and the log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    task = {"name": name, "folder": str(folder), "scenarios": str(HERE), "seconds": seconds, "arguments": arguments}
+    task = {"name": name, "folder": str(folder), "modules": str(HERE), "seconds": seconds, "arguments": arguments}
     with tempfile.TemporaryDirectory() as home:
         profiles = make_profile(Path(home), plugin)
         runtime = Path(home) / "runtime"
@@ -71,7 +71,7 @@ def play(
         environment = clean_environment(GROKLST_SCENARIO=json.dumps(task), XDG_RUNTIME_DIR=str(runtime))
         command = ["xvfb-run", "-a", "-s", f"-screen 0 {size}x24 -nolisten tcp"]
         command += ["qgis", "--noversioncheck", "--nologo", "--profiles-path", str(profiles)]
-        command += ["--code", str(HERE / "driver.py")]
+        command += ["--code", str(HERE / "player.py")]
         with (folder / "qgis.log").open("w") as log:
             status = subprocess.run(
                 command, env=environment, stdout=log, stderr=log, timeout=seconds + 30, check=False

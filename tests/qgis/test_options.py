@@ -15,7 +15,7 @@ ANSWER = {
     "version": "0.1.0",
     "python": "3.11.7",
     "executable": "/engine/bin/python",
-    "versions": {"torch": "2.13.0", "gdal": "3.9.1"},
+    "versions": {"groklst": "0.1.0", "torch": "2.13.0"},
     "devices": [{"name": "cpu", "description": "2 cores"}, {"name": "cuda", "description": "A card"}],
     "methods": [{}, {}, {}],
 }
@@ -58,9 +58,9 @@ def test_engine_that_works_is_described(page: GroklstOptionsPage, qtbot: Any, mo
     qtbot.waitUntil(page.test_button.isEnabled)
     assert jobs == [{"kind": "probe"}]
     assert page.outcome.text().splitlines() == [
-        "The engine works: GrokLST 0.1.0 with 3 methods.",
+        "The engine works and offers 3 methods.",
         "Python 3.11.7: /engine/bin/python",
-        "Packages: torch 2.13.0, gdal 3.9.1",
+        "Packages: groklst 0.1.0, torch 2.13.0",
         "Devices: cpu (2 cores), cuda (A card)",
     ]
     page.python.setFilePath("/another/python")

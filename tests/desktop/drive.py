@@ -1,39 +1,23 @@
-"""Runs inside QGIS Desktop (``qgis --code driver.py``): plays one scenario on the GUI thread, then closes QGIS.
-
-``desktop.py`` starts QGIS and hands over the task in the environment variable ``GROKLST_SCENARIO``. What happened is
-written to ``outcome.json`` in the scenario's folder; errors raised in slots and callbacks count as failures too.
-"""
+"""What a scenario can do with QGIS: find, click, type, wait, take pictures."""
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
-import gc
-import importlib
-import json
-import os
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import qgis.utils
-from qgis.core import Qgis, QgsProject
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, QPoint, Qt, QTimer
+from qgis.PyQt.QtCore import QEventLoop, QPoint, Qt, QTimer
 from qgis.PyQt.QtGui import QGuiApplication
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QComboBox, QWidget
 
-TASK: dict[str, Any] = json.loads(os.environ["GROKLST_SCENARIO"])
 WidgetT = TypeVar("WidgetT", bound=QWidget)
 
 
 class Drive:
-    """What a scenario can do with QGIS.
+    """QGIS at a scenario's hands.
 
     Attributes:
         iface: QGIS's interface object.
@@ -122,72 +106,3 @@ class Drive:
         path = self.folder / f"{name}.png"
         if not QGuiApplication.primaryScreen().grabWindow(0).save(str(path)):
             raise OSError(f"The screenshot could not be written to {path}.")
-
-
-def play(drive: Drive) -> None:
-    """Run the scenario and record what went wrong."""
-
-    def on_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        drive.errors.append("".join(traceback.format_exception(kind, error, trace)))
-
-    sys.excepthook = on_error  # QGIS's own hook only shows a message bar
-    window = drive.iface.mainWindow()
-    window.showNormal()
-    window.setGeometry(QGuiApplication.primaryScreen().geometry())
-    drive.pump(0.3)
-    drive.log("QGIS", Qgis.QGIS_VERSION, "with", qgis.utils.active_plugins)
-    try:
-        importlib.import_module(f"scenarios.{TASK['name']}").run(drive, **TASK["arguments"])
-    except Exception:
-        drive.errors.append(traceback.format_exc())
-        with contextlib.suppress(OSError):
-            drive.screenshot("failure")
-
-
-def close(drive: Drive) -> None:
-    """Leave QGIS as a user does; what is alive then (layers, tracebacks) would crash it at exit."""
-    sys.last_value = sys.last_traceback = None
-    gc.collect()
-    QgsProject.instance().setDirty(False)
-    drive.iface.newProject(False)
-    drive.pump(0.1)
-    qgis.utils.unloadPlugin("groklst")
-    QgsProject.instance().setDirty(False)
-    drive.pump(0.1)
-    write_outcome(drive)
-    QTimer.singleShot(0, lambda: QCoreApplication.exit(0))
-
-
-def write_outcome(drive: Drive) -> None:
-    """Tell ``desktop.py`` how it went."""
-    (drive.folder / "outcome.json").write_text(json.dumps({"errors": drive.errors}), encoding="utf-8")
-
-
-def give_up(drive: Drive) -> None:
-    """End a QGIS that hangs, e.g. in a modal dialog nobody answers."""
-    dialog = QApplication.activeModalWidget()
-    drive.errors.append(f"The scenario did not end in time; open dialog: {dialog and dialog.windowTitle()!r}.")
-    with contextlib.suppress(OSError):
-        drive.screenshot("stuck")
-    write_outcome(drive)
-    os._exit(1)
-
-
-def main() -> None:
-    """Play the scenario as soon as QGIS's event loop runs."""
-    sys.path.insert(0, TASK["scenarios"])
-    drive = Drive(qgis.utils.iface, Path(TASK["folder"]))
-    faulthandler.enable((drive.folder / "crash.log").open("w"))
-    watchdog = QTimer(drive.iface.mainWindow())
-    watchdog.timeout.connect(lambda: give_up(drive))
-    watchdog.start(int(TASK["seconds"] * 1000))
-
-    def start() -> None:
-        play(drive)
-        watchdog.stop()
-        close(drive)
-
-    QTimer.singleShot(300, start)
-
-
-main()
