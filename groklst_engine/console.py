@@ -98,8 +98,8 @@ def show_info(result: Mapping[str, Any]) -> str:
     )
     return "\n".join(
         [
-            f"Result: {_size(fine['width'], fine['height'])} pixels of {_size(*fine['pixel'])} in {fine['crs']}; "
-            f"unit {result['unit']}",
+            f"Result: {_size(fine['width'], fine['height'])} pixels of {_size(*fine['pixel'])} "
+            f"{result['layers'][0]['pixel_unit']} in {fine['crs']}; unit {result['unit']}",
             "",
             table(("layer", "file", "CRS", "size", "pixel", "covers", "roles", "action"), rows),
             *(f"warning: {warning}" for warning in result["warnings"]),

@@ -183,13 +183,14 @@ def test_train(scene: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[
         "-o",
         str(weights),
     ]
-    small = ["--set", "width=8", "--iterations", "2", "--batch", "2", "--crop", "32", "--scales", "2", "--no-augment"]
-    assert main([*command, *small, "--cross-validate", "west", "--json"]) == 0
+    small = ["--set", "width=8", "--roles", "red,nir,dem", "--scales", "2", "--no-augment"]
+    short = ["--iterations", "2", "--batch", "2", "--crop", "32"]
+    assert main([*command, *small, *short, "--cross-validate", "west", "--score-scales", "2", "--json"]) == 0
     result = json_of(capsys)
     assert result["output"] == str(weights)
     assert {row["scene"] for row in result["card"]["metrics"]} == {"west"}
     assert weights.is_file()
-    assert main([*command, *small]) == 1
+    assert main([*command, *small, *short]) == 1
     assert str(weights) in capsys.readouterr().err
 
 
