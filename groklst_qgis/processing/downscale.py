@@ -119,7 +119,8 @@ class DownscaleAlgorithm(QgsProcessingAlgorithm):
         raster = QgsProcessing.SourceType.TypeRaster
         for parameter in (
             QgsProcessingParameterRasterLayer(self.LST, "LST layer"),
-            QgsProcessingParameterBand(self.LST_BAND, "LST band", 1, self.LST),
+            # optional, because qgis_process would otherwise insist on it in spite of the default
+            QgsProcessingParameterBand(self.LST_BAND, "LST band", 1, self.LST, optional=True),
             QgsProcessingParameterMultipleLayers(self.GUIDANCE, "Guidance layers", raster, optional=True),
             QgsProcessingParameterNumber(self.SCALE, "Scale", number, 4, minValue=2, maxValue=64),
             QgsProcessingParameterString(self.METHOD, "Method", DEFAULT_METHOD),
@@ -154,8 +155,7 @@ class DownscaleAlgorithm(QgsProcessingAlgorithm):
             self._job(parameters, context)
         except EngineError as error:
             return False, str(error)
-        # QGIS 3.22 wants a band although it has a default.
-        accepted, reason = super().checkParameterValues({self.LST_BAND: 1, **parameters}, context)
+        accepted, reason = super().checkParameterValues(parameters, context)
         return accepted, reason
 
     def prepareAlgorithm(  # noqa: N802 - QGIS's name
