@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -34,6 +35,7 @@ from .method_box import MethodBox
 from .preflight import PreflightBox
 from .report_panel import ReportPanel
 from .results import add_result
+from .roles import LABELS
 from .task import EngineTask
 
 _UNITS = (("Automatic", "auto"), ("Kelvin", "K"), ("Degrees Celsius", "C"))
@@ -168,11 +170,11 @@ class GroklstDock(QgsDockWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setObjectName("cancelButton")
         buttons = QHBoxLayout()
-        buttons.addWidget(self.progress, 1)
         buttons.addWidget(self.run_button)
         buttons.addWidget(self.cancel_button)
         layout = QVBoxLayout()
         layout.addWidget(self.status)
+        layout.addWidget(self.progress)
         layout.addLayout(buttons)
         return layout
 
@@ -187,6 +189,8 @@ class GroklstDock(QgsDockWidget):
             self.method.changed,
         ):
             signal.connect(self.preflight.schedule)
+        for signal in (self.guidance.changed, self.method.changed):
+            signal.connect(self._note_unused_bands)
         self.method.settings_wanted.connect(self._open_settings)
         self.method.engine_described.connect(self.log.appendPlainText)
         self.run_button.clicked.connect(self._run)
@@ -214,6 +218,17 @@ class GroklstDock(QgsDockWidget):
             "scale": self.method.scale(),
         }
         return job, [lst.name(), *(layer.name() for layer in self.guidance.layers())]
+
+    def _note_unused_bands(self) -> None:
+        method = self.method.method_combo.currentData()
+        given = self.guidance.roles()
+        if method is None or not given:
+            self.guidance.note("")
+        elif not method["guided"]:
+            self.guidance.note(f"{method['label']} takes no guidance: these layers are left out.")
+        else:
+            unused = sorted(LABELS[role] for role in given if method["roles"] and role not in method["roles"])
+            self.guidance.note(f"{method['label']} makes no use of: {', '.join(unused)}." if unused else "")
 
     def unit(self) -> str:
         """The unit of the coarse LST: ``auto``, ``K`` or ``C``."""
@@ -249,7 +264,7 @@ class GroklstDock(QgsDockWidget):
             "layer_id": self.lst_combo.currentLayer().id(),
             "band": job["lst"]["band"],
         }
-        self.log.appendPlainText(f"\n{title}")
+        self.log.appendPlainText(f"\n{title}\n{json.dumps(job, ensure_ascii=False)}")
         self._task = EngineTask(f"Downscale {title}", job)
         self._task.messaged.connect(self._on_message)
         self._task.succeeded.connect(self._on_success)
@@ -292,7 +307,7 @@ class GroklstDock(QgsDockWidget):
             return
         sentence = f"{title} is done after {result['seconds']:.0f} s."
         self.log.appendPlainText(sentence)
-        self._iface.messageBar().pushMessage("GrokLST", sentence, Qgis.MessageLevel.Success, 10)
+        self._tell(sentence, Qgis.MessageLevel.Success, 10)
 
     def _on_failure(self, sentence: str) -> None:
         self._set_running(False)
@@ -302,10 +317,15 @@ class GroklstDock(QgsDockWidget):
     def _on_stopped(self) -> None:
         self._set_running(False)
         self.log.appendPlainText("Cancelled.")
-        self._iface.messageBar().pushMessage("GrokLST", "Cancelled; nothing was written.", Qgis.MessageLevel.Info, 5)
+        self._tell("Cancelled; nothing was written.", Qgis.MessageLevel.Info, 5)
 
     def _warn(self, sentence: str) -> None:
-        self._iface.messageBar().pushMessage("GrokLST", sentence, Qgis.MessageLevel.Critical, 0)
+        self._tell(sentence, Qgis.MessageLevel.Critical, 0)
+
+    def _tell(self, sentence: str, level: Any, seconds: int) -> None:
+        # A moment later: older QGIS announces the end of each long task, and would cover what says more.
+        bar = self._iface.messageBar()
+        QTimer.singleShot(0, lambda: bar.pushMessage("GrokLST", sentence, level, seconds))
 
     def _set_running(self, running: bool) -> None:
         if not running:

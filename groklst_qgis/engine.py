@@ -171,8 +171,8 @@ def explain_exit(code: int, log: str, engine: Engine) -> str:
     last_line = log.strip().rpartition("\n")[2]
     if code in (-9, 137):
         return (
-            "The engine was stopped by the system, probably out of memory: close other programs, "
-            "use a smaller raster, or choose a simpler method."
+            "The engine was stopped by the system, probably out of memory: "
+            "close other programs or choose a simpler method."
         )
     if code in (-15, 143):
         return "The engine was stopped by another program: run the job again."

@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QHeaderView,
+    QLabel,
     QSizePolicy,
     QToolButton,
     QTreeWidget,
@@ -67,6 +68,10 @@ class GuidanceBox(QGroupBox):
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.header().setStretchLastSection(False)
+        self._note = QLabel()
+        self._note.setObjectName("guidanceNote")
+        self._note.setWordWrap(True)
+        self._note.hide()
 
         top = QHBoxLayout()
         top.addWidget(self.layer_combo, 1)
@@ -76,6 +81,7 @@ class GuidanceBox(QGroupBox):
         layout = QVBoxLayout(self)
         layout.addLayout(top)
         layout.addWidget(self.tree)
+        layout.addWidget(self._note)
 
         self.add_button.clicked.connect(self._add_current)
         self.remove_button.clicked.connect(self._remove_current)
@@ -101,11 +107,17 @@ class GuidanceBox(QGroupBox):
         Raises:
             EngineError: A layer is no raster file.
         """
-        roles = [
-            [self._role_combo(item.child(band)).currentData() for band in range(item.childCount())]
-            for item in self._items()
-        ]
+        roles = [self._roles(item) for item in self._items()]
         return [{"path": raster_path(layer), "roles": roles[i]} for i, layer in enumerate(self.layers())]
+
+    def roles(self) -> set[str]:
+        """All roles that are given to a band."""
+        return {role for item in self._items() for role in self._roles(item) if role is not None}
+
+    def note(self, text: str) -> None:
+        """Say something about the layers below them."""
+        self._note.setText(text)
+        self._note.setVisible(bool(text))
 
     def add(self, layer: Any) -> None:
         """Add a raster layer with a guessed role for each band; a layer that is there already stays as it is."""
@@ -134,8 +146,8 @@ class GuidanceBox(QGroupBox):
     def _find(self, layer_id: str) -> QTreeWidgetItem | None:
         return next((item for item in self._items() if item.data(0, _LAYER_ID) == layer_id), None)
 
-    def _role_combo(self, band_item: QTreeWidgetItem) -> Any:
-        return self.tree.itemWidget(band_item, 1)
+    def _roles(self, item: QTreeWidgetItem) -> list[str | None]:
+        return [self.tree.itemWidget(item.child(band), 1).currentData() for band in range(item.childCount())]
 
     def _add_current(self) -> None:
         self.add(self.layer_combo.currentLayer())

@@ -134,13 +134,17 @@ class MethodBox(QGroupBox):
         self.scale_combo.setEnabled(bool(methods))
         self.settings_button.hide()
         if not methods:
-            self.description.setText(instead)
+            self._describe(instead)
+
+    def _describe(self, text: str) -> None:
+        self.description.setText(text)
+        self.description.setVisible(bool(text))
 
     def _choose_method(self) -> None:
         method = self.method_combo.currentData()
         if method is None:
             return
-        self.description.setText(method["description"])
+        self._describe(method["description"])
         wanted = self.scale_combo.currentText() or "4"
         scales = method["scales"] or [scale for scale in _USUAL_SCALES if scale <= method["max_scale"]]
         self.scale_combo.blockSignals(True)
@@ -158,5 +162,5 @@ def _label(method: dict[str, Any]) -> str:
     if not method["guided"]:
         notes.append("no guidance")
     if method["scales"]:
-        notes.append("scale " + ", ".join(str(scale) for scale in method["scales"]))
+        notes.append("×" + ", ".join(str(scale) for scale in method["scales"]))
     return f"{method['label']} ({'; '.join(notes)})" if notes else str(method["label"])

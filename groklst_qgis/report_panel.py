@@ -9,7 +9,7 @@ from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-_SCORES = (("RMSE (K)", "rmse"), ("MAE (K)", "mae"), ("Bias (K)", "bias"), ("CC", "cc"), ("RSD", "rsd"))
+_SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
 _EMPTY = "<p>The report of a run appears here.</p>"
 
 
@@ -55,6 +55,7 @@ def summarise(title: str, result: dict[str, Any]) -> str:
     if result["scores"]:
         head = "".join(f'<th align="right">{name}</th>' for name, _ in _SCORES)
         rows = "".join(_score_rows(score) for score in result["scores"])
+        parts.append("<h4>Scores (K)</h4>")
         parts.append(f'<table width="100%" cellpadding="2"><tr>{head}</tr>{rows}</table>')
         protocols = dict.fromkeys(str(score["protocol"]) for score in result["scores"])
         parts.extend(f"<p>{escape(protocol)}</p>" for protocol in protocols)
@@ -71,4 +72,4 @@ def _score_rows(score: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else f"{round(value, 3) + 0.0:.3f}"  # no "-0.000"

@@ -31,8 +31,8 @@ class EngineTask(QgsTask):
 
     def __init__(self, title: str, job: Mapping[str, Any], engine: Engine | None = None, quiet: bool = False) -> None:
         flags = QgsTask.Flag.CanCancel
-        for flag in ("Hidden", "Silent"):
-            if quiet and hasattr(QgsTask.Flag, flag):
+        for flag in ("Silent", "Hidden") if quiet else ("Silent",):  # who waits for the task says how it ended
+            if hasattr(QgsTask.Flag, flag):  # since 3.26
                 flags = flags | getattr(QgsTask.Flag, flag)
         super().__init__(title, flags)
         self._job = job

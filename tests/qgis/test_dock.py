@@ -8,7 +8,7 @@ import pytest
 from qgis.core import Qgis, QgsProject
 from qgis.PyQt.QtCore import Qt, QUrl
 from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QComboBox, QMessageBox, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QLabel, QMessageBox, QWidget
 
 from groklst_qgis import engine as engine_module
 from groklst_qgis.dock import GroklstDock
@@ -19,10 +19,16 @@ AddRaster = Callable[..., Any]
 
 
 @pytest.fixture
-def messages(qgis_iface: Any) -> Any:
-    """What the message bar showed, by level."""
-    qgis_iface.messageBar().clear_messages()
-    return qgis_iface.messageBar().get_messages
+def messages(qgis_iface: Any, qtbot: Any) -> Callable[[Any], list[str]]:
+    """What the message bar shows, by level, once it shows something."""
+    bar = qgis_iface.messageBar()
+    bar.clear_messages()
+
+    def shown(level: Any) -> list[str]:
+        qtbot.waitUntil(lambda: bool(bar.get_messages(level)))
+        return bar.get_messages(level)
+
+    return shown
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_methods_come_from_the_engine(dock: GroklstDock) -> None:
     combo = dock.method.method_combo
     assert [combo.itemText(i) for i in range(combo.count())] == [
         "Bicubic (no guidance)",
-        "GrokLST small (scale 2, 4, 8)",
+        "GrokLST small (×2, 4, 8)",
         "Slow",
         "Deadly",
     ]
@@ -107,6 +113,17 @@ def test_roles_are_guessed_and_can_be_changed(dock: GroklstDock) -> None:
     role_combos(dock)[1].setCurrentText("Not used")
     role_combos(dock)[0].setCurrentText("NIR")
     assert dock.guidance.sources()[0]["roles"] == ["nir", None]
+
+
+def test_bands_that_the_method_cannot_use_are_named(dock: GroklstDock) -> None:
+    note = dock.findChild(QLabel, "guidanceNote")
+    assert note.text() == "GrokLST small makes no use of: Other."
+    role_combos(dock)[1].setCurrentText("NIR")
+    assert not note.isVisibleTo(dock)
+    choose_method(dock, "bicubic")
+    assert note.text() == "Bicubic takes no guidance: these layers are left out."
+    choose_method(dock, "slow")
+    assert not note.isVisibleTo(dock)
 
 
 def test_guidance_layers_come_and_go(dock: GroklstDock, add_raster: AddRaster) -> None:

@@ -55,13 +55,13 @@ STEPS = {
 
 METHODS = [
     {"name": "bicubic", "label": "Bicubic", "description": "Smooth interpolation.", "guided": False,
-     "max_scale": 12, "scales": None},
+     "max_scale": 12, "scales": None, "roles": []},
     {"name": "groklst-small", "label": "GrokLST small", "description": "A network.", "guided": True,
-     "max_scale": 8, "scales": [2, 4, 8]},
+     "max_scale": 8, "scales": [2, 4, 8], "roles": ["red", "nir"]},
     {"name": "slow", "label": "Slow", "description": "Waits to be cancelled.", "guided": True,
-     "max_scale": 64, "scales": None},
+     "max_scale": 64, "scales": None, "roles": []},
     {"name": "deadly", "label": "Deadly", "description": "Dies half-way.", "guided": True,
-     "max_scale": 64, "scales": None},
+     "max_scale": 64, "scales": None, "roles": []},
 ]  # fmt: skip
 
 
