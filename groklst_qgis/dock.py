@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
@@ -41,6 +41,14 @@ from .task import EngineTask
 _UNITS = (("Automatic", "auto"), ("Kelvin", "K"), ("Degrees Celsius", "C"))
 
 
+class _Run(NamedTuple):
+    """What the result of a run needs to know."""
+
+    title: str
+    layer_id: str
+    band: int
+
+
 class GroklstDock(QgsDockWidget):
     """Everything a run needs, on three tabs: inputs, report, log.
 
@@ -53,7 +61,7 @@ class GroklstDock(QgsDockWidget):
         self.setObjectName("GroklstDock")
         self._iface = iface
         self._task: EngineTask | None = None
-        self._running: dict[str, Any] = {}  # what the result of the running job needs: title, layer, band
+        self._running = _Run("", "", 1)
 
         self.guidance = GuidanceBox()
         self.method = MethodBox()
@@ -188,7 +196,7 @@ class GroklstDock(QgsDockWidget):
             self.guidance.changed,
             self.method.changed,
         ):
-            signal.connect(self.preflight.schedule)
+            signal.connect(self._check_soon)
         for signal in (self.guidance.changed, self.method.changed):
             signal.connect(self._note_unused_bands)
         self.method.settings_wanted.connect(self._open_settings)
@@ -200,6 +208,10 @@ class GroklstDock(QgsDockWidget):
     def _on_visible(self, visible: bool) -> None:
         if visible:
             self.method.ask_engine()
+            self._check_soon()
+
+    def _check_soon(self) -> None:
+        if self.method.method_combo.isEnabled():  # before that, nothing is known of what could be done
             self.preflight.schedule()
 
     def _open_settings(self) -> None:
@@ -213,7 +225,11 @@ class GroklstDock(QgsDockWidget):
         guided = self.method.method()["guided"]
         job = {
             "kind": "inspect",
-            "lst": {"path": raster_path(lst), "band": self.band_combo.currentBand(), "unit": self.unit()},
+            "lst": {
+                "path": raster_path(lst),
+                "band": self.band_combo.currentBand(),
+                "unit": self.unit_combo.currentData(),
+            },
             "guidance": self.guidance.sources() if guided else [],
             "scale": self.method.scale(),
         }
@@ -230,40 +246,35 @@ class GroklstDock(QgsDockWidget):
             unused = sorted(LABELS[role] for role in given if method["roles"] and role not in method["roles"])
             self.guidance.note(f"{method['label']} makes no use of: {', '.join(unused)}." if unused else "")
 
-    def unit(self) -> str:
-        """The unit of the coarse LST: ``auto``, ``K`` or ``C``."""
-        return str(self.unit_combo.currentData())
+    def _downscale_job(self) -> dict[str, Any]:
+        job, _ = self._inspect_job()
+        typed = self.output.filePath().strip()
+        output = Path(typed or QgsProcessingUtils.generateTempFilename(f"lst_x{job['scale']}.tif"))
+        if not output.is_absolute():
+            raise EngineError(f"The output '{typed}' has no folder: choose a file with the button beside it.")
+        if output.suffix.lower() not in (".tif", ".tiff"):
+            output = output.with_name(f"{output.name}.tif")
+        return {
+            **job,
+            "kind": "downscale",
+            "method": self.method.method()["name"],
+            "output": str(output),
+            "report": str(output.with_name(f"{output.stem}_report")) if self.write_report.isChecked() else None,
+            "consistency": self.consistency.isChecked(),
+            "overwrite": output.exists(),
+        }
 
     def _run(self) -> None:
         try:
-            job, names = self._inspect_job()
-            method = self.method.method()
+            job = self._downscale_job()
         except EngineError as error:
             self._warn(str(error))
             return
-        typed = self.output.filePath().strip()
-        output = Path(typed or QgsProcessingUtils.generateTempFilename(f"lst_x{job['scale']}.tif"))
-        if not output.suffix:
-            output = output.with_suffix(".tif")
-        if not output.is_absolute():
-            self._warn(f"The output '{typed}' has no folder: choose a file with the button beside it.")
+        if job["overwrite"] and not self._may_replace(job["output"]):
             return
-        if output.exists() and not self._may_replace(output):
-            return
-        job.update(
-            kind="downscale",
-            method=method["name"],
-            output=str(output),
-            report=str(output.with_name(f"{output.stem}_report")) if self.write_report.isChecked() else None,
-            consistency=self.consistency.isChecked(),
-            overwrite=output.exists(),
-        )
-        title = f"{names[0]} ×{job['scale']} ({method['label']})"
-        self._running = {
-            "title": title,
-            "layer_id": self.lst_combo.currentLayer().id(),
-            "band": job["lst"]["band"],
-        }
+        lst = self.lst_combo.currentLayer()
+        title = f"{lst.name()} ×{job['scale']} ({self.method.method()['label']})"
+        self._running = _Run(title, lst.id(), job["lst"]["band"])
         self.log.appendPlainText(f"\n{title}\n{json.dumps(job, ensure_ascii=False)}")
         self._task = EngineTask(f"Downscale {title}", job)
         self._task.messaged.connect(self._on_message)
@@ -273,7 +284,7 @@ class GroklstDock(QgsDockWidget):
         self._set_running(True)
         QgsApplication.taskManager().addTask(self._task)
 
-    def _may_replace(self, output: Path) -> bool:
+    def _may_replace(self, output: str) -> bool:
         answer = QMessageBox.question(self, "GrokLST", f"The file {output} exists. Replace it?")
         return bool(answer == QMessageBox.StandardButton.Yes)
 
@@ -286,6 +297,8 @@ class GroklstDock(QgsDockWidget):
     def _on_message(self, message: dict[str, Any]) -> None:
         text = message.get("message", "")
         if message.get("type") == "progress":
+            if not self.cancel_button.isEnabled():
+                return  # cancelling, says the status
             self.progress.setValue(round(100 * message["fraction"]))
             self.status.setText(text)
         elif message.get("type") == "metric":
@@ -295,13 +308,12 @@ class GroklstDock(QgsDockWidget):
             self.log.appendPlainText(f"Warning: {text}" if message.get("level") == "warning" else text)
 
     def _on_success(self, result: dict[str, Any]) -> None:
-        title = self._running["title"]
+        title, layer_id, band = self._running
         self._set_running(False)
         self.report.show_result(title, result)
         self.tabs.setCurrentWidget(self.report)
-        lst = QgsProject.instance().mapLayer(self._running["layer_id"])
         try:
-            add_result(title, result, lst, self._running["band"])
+            add_result(title, result, QgsProject.instance().mapLayer(layer_id), band)
         except EngineError as error:
             self._on_failure(str(error))
             return

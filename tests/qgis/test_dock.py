@@ -139,8 +139,13 @@ def test_guidance_layers_come_and_go(dock: GroklstDock, add_raster: AddRaster) -
     assert names() == ["s2", "ndvi"]
     QgsProject.instance().removeMapLayer(ndvi)
     assert names() == ["s2"]
-    lst_names = [dock.guidance.layer_combo.itemText(i) for i in range(dock.guidance.layer_combo.count())]
-    assert "MODIS LST" not in lst_names
+    QgsProject.instance().clear()
+    assert names() == []
+
+
+def test_lst_is_not_offered_as_its_own_guidance(dock: GroklstDock) -> None:
+    offered = [dock.guidance.layer_combo.itemText(i) for i in range(dock.guidance.layer_combo.count())]
+    assert offered == ["s2"]
 
 
 def test_preflight_says_what_will_be_done(dock: GroklstDock, qtbot: Any) -> None:
