@@ -12,7 +12,7 @@ ENGINE := .venv/bin/python
 QGIS := .venv-qgis/bin/python
 VERSION = $(shell sed -n 's/^version=//p' metadata.txt)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-APT := DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install
+APT = $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install > /dev/null
 QGIS_PACKAGES := qgis python3-qgis python3-venv xvfb xauth
 
 # The first Python that is new enough.
@@ -33,7 +33,7 @@ setup-engine: .venv/.ready  ## .venv: the engine, its report and the developers'
 	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed: install it, or name it with PYTHON=…"; exit 1; }
 	test -x $(ENGINE) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "Python's venv module is not installed; installing it (needs Debian or Ubuntu)."; \
-		$(SUDO) apt-get -q update; $(SUDO) $(APT) python3-venv; $(PYTHON) -m venv .venv; }
+		$(APT) python3-venv; $(PYTHON) -m venv .venv; }
 	$(ENGINE) -m pip install -q --retries 1 --no-deps $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==2.13.0
 	$(ENGINE) -m pip install -q -e '.[report,dev]'
 	touch $@
@@ -42,7 +42,7 @@ setup-qgis: .venv-qgis/.ready  ## QGIS, and .venv-qgis: its own Python with what
 
 # QGIS works with the numpy, Qt and friends of the system only: pip must not put others beside them.
 .venv-qgis/.ready: Makefile
-	dpkg -s $(QGIS_PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get -q update; $(SUDO) $(APT) $(QGIS_PACKAGES); }
+	dpkg -s $(QGIS_PACKAGES) > /dev/null 2>&1 || { echo "Installing QGIS with apt (1.9 GB)."; $(APT) $(QGIS_PACKAGES); }
 	test -x $(QGIS) || /usr/bin/python3 -m venv --system-site-packages .venv-qgis
 	$(QGIS) -m pip list --format freeze | grep -iE '^(numpy|scipy|matplotlib|pyqt5(-sip)?)==' > .venv-qgis/system.txt
 	$(QGIS) -m pip install -q -c .venv-qgis/system.txt pytest pytest-qt==4.5.0 pytest-qgis==5.0.2
