@@ -14,6 +14,8 @@ from torch import Tensor
 
 def block_mean(fine: Tensor, scale: int) -> Tensor:
     """Mean of each ``scale`` × ``scale`` block: ``(B, C, s·h, s·w)`` to ``(B, C, h, w)``."""
+    if fine.shape[1] == 0:  # no guidance, which pooling refuses
+        return fine[..., ::scale, ::scale]
     return F.avg_pool2d(fine, scale)
 
 

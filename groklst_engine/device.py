@@ -18,14 +18,12 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
     if not there[wanted]:
-        raise InputError(
-            f"The device '{wanted}' is not available to this torch ({torch.__version__}): use cpu or auto."
-        )
+        raise InputError(f"The device '{wanted}' is not available to this torch ({torch.__version__}): use auto.")
     return torch.device(wanted)
 
 
 def trains_in_bf16(device: torch.device) -> bool:
     """Whether bfloat16 autocast is worth it for training: GPUs, and processors with AVX512-BF16 or AMX."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -137,3 +137,13 @@ class GridPair:
     def from_coarse(cls, coarse: Grid, scale: int) -> GridPair:
         """The default pair: the LST's own grid and the same grid with pixels ``scale`` times smaller."""
         return cls(coarse, coarse.refined(scale), scale)
+
+
+@dataclass(frozen=True)
+class CoarseWindow:
+    """Rows and columns of the coarse grid, half-open; may reach beyond it, where the raster is mirrored."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int

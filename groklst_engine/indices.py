@@ -34,7 +34,7 @@ def select(guidance: Tensor, roles: Sequence[Role], wanted: Sequence[Role]) -> l
         For each wanted role ``(B, 1, H, W)``, or None where it is absent.
     """
     if tuple(roles) == tuple(wanted):  # also where several bands share a role
-        return list(guidance.split(1, dim=1))
+        return [guidance[:, index : index + 1] for index in range(guidance.shape[1])]
     band = {role: guidance[:, index : index + 1] for index, role in reversed(list(enumerate(roles)))}
     found: list[Tensor | None] = []
     for role in wanted:

@@ -6,7 +6,7 @@ from typing import Any
 
 from groklst_engine.grid import Grid
 from groklst_engine.jobs import InspectJob
-from groklst_engine.raster import AlignedReader, GuidanceLayer
+from groklst_engine.reader import AlignedReader, GuidanceLayer
 
 MIN_COARSE_SIDE = 8
 """Coarse pixels below which a scene is too small for its statistics to mean much."""
@@ -58,8 +58,8 @@ def warnings_of(reader: AlignedReader) -> list[str]:
         found.append(f"{summary.implausible:.1%} of the LST pixels hold no possible temperature and count as missing.")
     if min(pair.coarse.height, pair.coarse.width) < MIN_COARSE_SIDE:
         found.append(
-            f"The LST has only {pair.coarse.width} × {pair.coarse.height} pixels; a larger extent gives the method more "
-            "to go by."
+            f"The LST has only {pair.coarse.width} × {pair.coarse.height} pixels; a larger extent gives the method "
+            "more to go by."
         )
     fine_area = pair.fine.pixel[0] * pair.fine.pixel[1]
     for layer in reader.layers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,9 @@ from groklst_engine.consistency import back_project
 from groklst_engine.data.dataset import SceneSampler
 from groklst_engine.device import trains_in_bf16
 from groklst_engine.events import CancelToken, Event, OnEvent, progress
+
+UNCORRECTED = 0.2
+"""Weight of the loss before the coarse-consistency correction: the network must also serve without it."""
 
 SMOOTH = 0.1
 """Errors below this (z-scored) count quadratically: smooth L1 ends between the best MAE and the best RMSE."""
@@ -39,6 +42,12 @@ class Schedule:
     seed: int
 
 
+def _moving_average(iterations: int) -> Callable[..., None]:
+    """An update whose memory is a small part of the training, however short."""
+    update: Callable[..., None] = get_ema_multi_avg_fn(min(0.995, 1 - 20 / (20 + iterations)))  # type: ignore[no-untyped-call]
+    return update
+
+
 def learn(
     network: nn.Module,
     sampler: SceneSampler,
@@ -49,7 +58,7 @@ def learn(
 ) -> nn.Module:
     """Train a network on random crops.
 
-    The loss is taken after the coarse-consistency correction, so that the network spends itself only on what that
+    The loss is taken mainly after the coarse-consistency correction, so that the network spends itself on what that
     correction can't do. The result is the exponential moving average of the weights.
 
     Returns:
@@ -61,8 +70,8 @@ def learn(
     random = torch.Generator().manual_seed(schedule.seed)
     scales = list(schedule.scale_weights)
     shares = torch.tensor([schedule.scale_weights[scale] for scale in scales])
-    network = network.to(device, memory_format=torch.channels_last).train()
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(min(0.995, 1 - 10 / (10 + schedule.iterations))))
+    network = network.to(device).train()
+    average = AveragedModel(network, multi_avg_fn=_moving_average(schedule.iterations))
     optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, schedule.learning_rate, total_steps=schedule.iterations + 1, pct_start=0.1
@@ -77,8 +86,10 @@ def learn(
         guidance = batch.guidance.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             fine = network(lst, guidance)
-        error = back_project(fine.float(), lst, mask, scale)[mask] - batch.target.to(device)[mask]
-        loss = F.smooth_l1_loss(error, torch.zeros_like(error), beta=SMOOTH)
+        fine, target = fine.float(), batch.target.to(device)[mask]
+        corrected = back_project(fine, lst, mask, scale)[mask]
+        loss = F.smooth_l1_loss(corrected, target, beta=SMOOTH)
+        loss = loss + UNCORRECTED * F.smooth_l1_loss(fine[mask], target, beta=SMOOTH)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -93,4 +104,4 @@ def learn(
         if step % 5 == 0:
             progress(on_event, step / schedule.iterations, f"Training step {step} of {schedule.iterations}")
     trained: nn.Module = average.module
-    return trained.to(memory_format=torch.contiguous_format).eval()
+    return trained.eval()

@@ -20,7 +20,8 @@ from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
 from groklst_engine.methods.base import BuildOptions, MethodSpec
 from groklst_engine.probe import versions
-from groklst_engine.raster import AlignedReader, RasterWriter, check_output
+from groklst_engine.raster import RasterWriter, check_output
+from groklst_engine.reader import AlignedReader
 from groklst_engine.scene import SceneReader, keep_window
 from groklst_engine.scoring import Comparison, compare_with_input, compare_with_reference
 from groklst_engine.tiles import Mosaic, TilePlan
@@ -142,8 +143,8 @@ def _check(job: DownscaleJob, spec: MethodSpec) -> None:
             raise OutputError(f"The report '{existing}' exists already: choose another folder or allow overwriting.")
     if spec.scales is not None and job.scale not in spec.scales:
         raise ModelError(
-            f"'{job.method}' was made for the scales {', '.join(map(str, spec.scales))}, not {job.scale}: choose one of "
-            "them or another method."
+            f"'{job.method}' was made for the scales {', '.join(map(str, spec.scales))}, not {job.scale}: choose one "
+            "of them or another method."
         )
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
 from groklst_engine.gaps import fill_gaps
+from groklst_engine.grid import CoarseWindow
 from groklst_engine.methods.base import Batch, Scene
 from groklst_engine.normalize import Normalizer
-from groklst_engine.raster import AlignedReader, CoarseWindow
+from groklst_engine.reader import AlignedReader
 
 SAMPLE_SIDE = 64
 """Coarse pixels per side of a sampled tile."""

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
-from groklst_engine.grid import Grid
+from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.jobs import GuidanceSource, LstSource
 from groklst_engine.metrics import ScoreAccumulator
-from groklst_engine.raster import AlignedReader, CoarseWindow, Floats, LstReader
+from groklst_engine.raster import Floats
+from groklst_engine.reader import AlignedReader, LstReader
 from groklst_engine.units import offset_to_kelvin
 
 STRIP_PIXELS = 4_000_000
@@ -73,7 +75,9 @@ def compare_with_reference(output: Path, reference: LstSource, label: str, cance
         InputError: The reference cannot be used, or shares no valid pixel with the output.
     """
     source = LstReader(reference, "reference")
-    roles = tuple("other" if band == reference.band else None for band in range(1, source.dataset.count + 1))
+    roles: tuple[Role | None, ...] = tuple(
+        "other" if band == reference.band else None for band in range(1, source.dataset.count + 1)
+    )
     offset = np.float32(offset_to_kelvin(source.unit))
     source.close()
     scores = ScoreAccumulator()

@@ -10,8 +10,9 @@ import numpy as np
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods.base import MethodSpec
 from groklst_engine.probe import versions
-from groklst_engine.raster import AlignedReader, Floats
-from groklst_engine.report import Histogram, Panel, Report, Scatter, write_report
+from groklst_engine.raster import Floats
+from groklst_engine.reader import AlignedReader
+from groklst_engine.report import Histogram, Panel, Report, Scatter, Unit, write_report
 from groklst_engine.scoring import Comparison
 from groklst_engine.units import offset_to_kelvin
 
@@ -45,7 +46,7 @@ def report_of(
     assert job.report is not None
     job.report.mkdir(parents=True, exist_ok=True)
     offset = offset_to_kelvin(reader.lst.unit)
-    unit = "K" if reader.lst.unit == "K" else "°C"
+    unit: Unit = "K" if reader.lst.unit == "K" else "°C"
     with_input = comparisons[0]
     left, bottom, right, top = with_input.grid.bounds
     extent = (left, right, bottom, top)
@@ -54,9 +55,7 @@ def report_of(
         return Panel(title, values if difference else values - np.float32(offset), extent, unit, difference)
 
     judged = comparisons[1] if len(comparisons) > 1 else with_input
-    other, gap = (
-        ("Reference", "Result − reference") if judged is not with_input else ("Input", "Result − input: detail")
-    )
+    other = "Input" if judged is with_input else "Reference"
     coarse, fine = reader.pair.coarse, reader.pair.fine
     panels = [
         panel(f"Input, {coarse.pixel[0]:.4g} {coarse.unit_name}", with_input.other_map),
@@ -64,7 +63,7 @@ def report_of(
     ]
     if judged is not with_input:
         panels.append(panel("Reference", judged.other_map))
-    panels.append(panel(gap, judged.output_map - judged.other_map, difference=True))
+    panels.append(panel(f"Result − {other.lower()}", judged.output_map - judged.other_map, difference=True))
     both = np.isfinite(judged.output_map) & np.isfinite(judged.other_map)
     x, y = judged.other_map[both] - offset, judged.output_map[both] - offset
     step = max(1, len(x) // SCATTER_POINTS)

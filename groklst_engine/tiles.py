@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from groklst_engine.raster import CoarseWindow
+from groklst_engine.grid import CoarseWindow
 
 
 @dataclass(frozen=True)

@@ -128,9 +128,8 @@ def _scores(
 
 
 def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
-    options = job.model_dump(
-        mode="json", exclude={"scenes", "output", "overwrite", "kind", "description", "limitations"}
-    )
+    told_elsewhere = {"kind", "scenes", "output", "overwrite", "label", "description", "limitations"}
+    options = job.model_dump(mode="json", exclude=told_elsewhere)
     return ModelCard(
         name=job.output.stem,
         label=job.label or job.output.stem,
@@ -140,7 +139,7 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
         scales=job.scales,
         roles=job.roles,
         training={
-            "protocol": "wald: LST and guidance block-averaged to the thermal sensor's pixel, LST degraded by the scale",
+            "protocol": "wald: all block-averaged to the thermal sensor's pixel, the LST degraded by the scale",
             "scenes": [source.name for source in job.scenes],
             "options": options,
         },

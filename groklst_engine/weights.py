@@ -7,7 +7,6 @@ a file with a changed byte is refused.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

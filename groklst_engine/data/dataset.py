@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from groklst_engine.bands import Role
@@ -14,11 +15,11 @@ from groklst_engine.data.augment import augment
 from groklst_engine.degrade import block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.gaps import fill_gaps
-from groklst_engine.grid import Grid
+from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.indices import select
 from groklst_engine.jobs import GuidanceSource, SceneSource
 from groklst_engine.normalize import Normalizer
-from groklst_engine.raster import AlignedReader, CoarseWindow
+from groklst_engine.reader import AlignedReader
 
 STATISTICS_SCALE = 4
 """The scale at which a training scene's statistics are taken; they hardly depend on it."""
@@ -94,12 +95,14 @@ class TrainingScene:
     """A scene ready to be cropped, z-scored with its own coarse statistics.
 
     Attributes:
+        region: Regions are drawn first, so that many scenes of one place do not outweigh the others.
         lst: ``(1, H, W)`` z-scored, 0 where missing.
         guidance: ``(C, H, W)`` z-scored bands in the network's order, 0 where missing or absent.
         mask: ``(1, H, W)`` bool.
         present: ``(C,)`` bool: bands the scene has.
     """
 
+    region: str
     lst: Tensor
     guidance: Tensor
     mask: Tensor
@@ -125,7 +128,7 @@ def training_scene(scene: FineScene, wanted: tuple[Role, ...]) -> TrainingScene:
         raise InputError(f"The scene '{scene.name}' has no valid pixel to train on: leave it out.") from error
     present = torch.tensor([band is not None for band in found], dtype=torch.bool)
     bands = statistics.apply(bands).where(mask, 0.0)[0]
-    return TrainingScene(bands[:1], bands[1:] * present[:, None, None], mask[0], present)
+    return TrainingScene(scene.region, bands[:1], bands[1:] * present[:, None, None], mask[0], present)
 
 
 def half_resolution(scene: FineScene) -> FineScene:
@@ -157,8 +160,16 @@ class TrainingBatch:
     mask: Tensor
 
 
+def _shares(scenes: Sequence[TrainingScene]) -> NDArray[np.float64]:
+    """How often each scene is drawn: its share of its region's valid area times the square root of that area."""
+    areas = np.array([float(scene.mask.sum()) for scene in scenes])
+    regions = np.array([scene.region for scene in scenes])
+    weights = areas / np.sqrt([areas[regions == region].sum() for region in regions])
+    return np.asarray(weights / weights.sum())
+
+
 class SceneSampler:
-    """Draws random crops, scenes weighted by the square root of their valid area.
+    """Draws random crops, regions weighted by the square root of their valid area.
 
     Args:
         scenes: Training scenes.
@@ -199,10 +210,10 @@ class SceneSampler:
         side = min(side, max(min(scene.mask.shape[-2:]) for scene in self._scenes) // scale * scale)
         scenes = [scene for scene in self._scenes if min(scene.mask.shape[-2:]) >= side]
         count = max(2, round(self._batch * (self._crop / side) ** 2)) if side else 0
-        shares = np.sqrt([float(scene.mask.sum()) for scene in scenes])
+        shares = _shares(scenes)
         samples: list[tuple[Tensor, ...]] = []
         for _ in range(100 * count):
-            scene = scenes[self._random.choice(len(scenes), p=shares / shares.sum())]
+            scene = scenes[self._random.choice(len(scenes), p=shares)]
             sample = self._draw(scene, side, scale)
             if sample is not None:
                 samples.append(sample)

@@ -40,7 +40,7 @@ def local_regression(lst: Tensor, guidance: Tensor, detail: Tensor, scale: int, 
         values = torch.cat([coarse, lst.float()], dim=1)
         mean = _window_mean(values, radius)
         products = (values[:, :, None] * values[:, None]).flatten(1, 2)
-        covariance = _window_mean(products, radius).unflatten(1, (bands + 1, bands + 1))
+        covariance = _window_mean(products, radius).reshape(len(lst), bands + 1, bands + 1, *lst.shape[-2:])
         covariance = (covariance - mean[:, :, None] * mean[:, None]).permute(0, 3, 4, 1, 2)
         matrix = covariance[..., :bands, :bands] + ridge * torch.eye(bands, device=lst.device)
         factor, _ = torch.linalg.cholesky_ex(matrix)

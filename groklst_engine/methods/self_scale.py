@@ -82,6 +82,7 @@ def _one_scale_up(batch: Batch, scale: int, lst: Normalizer, guidance: Normalize
     coarse, share = masked_block_mean(batch.guidance, batch.mask, scale)
     mask = share > 0.999
     return TrainingScene(
+        "scene",
         lst.apply(batch.lst).where(mask, 0.0)[0],
         guidance.apply(coarse).where(mask, 0.0)[0],
         mask[0],

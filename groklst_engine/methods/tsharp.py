@@ -78,8 +78,9 @@ class TsHarp:
         return ndvi
 
     def _predict(self, ndvi: Tensor) -> Tensor:
-        a, b, c = self._coefficients.to(ndvi.device, torch.float32)
-        return a + ndvi * (b + ndvi * c)
+        a, b, c = self._coefficients.float().tolist()
+        explained: Tensor = a + ndvi * (b + ndvi * c)
+        return explained
 
     @staticmethod
     def _powers(ndvi: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ SPECS = (
     MethodSpec(
         "tsharp",
         "TsHARP",
-        "Quadratic regression of LST on NDVI at the coarse scale, residual interpolated; for vegetated land at x4 and up.",
+        "Quadratic regression of LST on NDVI at the coarse scale, residual interpolated; for vegetated land.",
         "sharpener",
         True,
         TsHarp,

@@ -29,7 +29,8 @@ class DilatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add what the block finds to what it was given."""
-        return x + self.merge(self.activation(self.spread(x)))
+        found: Tensor = self.merge(self.activation(self.spread(x)))
+        return x + found
 
 
 class GuidedResidual(nn.Module):
@@ -82,7 +83,7 @@ class GuidedResidual(nn.Module):
         regressions = [local_regression(lst, guidance, detail, scale, window, self.ridge) for window in self.windows]
         octaves = torch.full_like(interpolated, math.log2(scale) / 3)
         features = torch.cat([interpolated, octaves, guidance, detail, *regressions], dim=1)
-        residual = self.head(self.blocks(self.stem(features)))
+        residual: Tensor = self.head(self.blocks(self.stem(features)))
         return interpolated + residual.to(interpolated.dtype)
 
 
