@@ -11,7 +11,7 @@ from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QEventLoop, QPoint, Qt, QTimer
 from qgis.PyQt.QtGui import QGuiApplication
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QComboBox, QWidget
+from qgis.PyQt.QtWidgets import QApplication, QComboBox, QScrollArea, QWidget
 
 WidgetT = TypeVar("WidgetT", bound=QWidget)
 
@@ -66,7 +66,13 @@ class Drive:
         raise LookupError(f"There is no {kind.__name__} named {name!r}.")
 
     def click(self, widget: QWidget, at: QPoint | None = None) -> None:
-        """Click with the left mouse button, in the middle unless told."""
+        """Click with the left mouse button, in the middle unless told, scrolling there first."""
+        area = widget.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None:
+            area.ensureWidgetVisible(widget)
+            self.pump()
         if not (widget.isVisible() and widget.isEnabled()):
             raise AssertionError(f"{widget.objectName()} cannot be clicked: it is hidden or disabled.")
         button, no_keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
@@ -84,12 +90,15 @@ class Drive:
         self.wait(view.isVisible, f"the list of {combo.objectName()}", 5)
         item = combo.model().index(index, combo.modelColumn(), combo.rootModelIndex())
         view.scrollTo(item)
-        self.pump(0.2)  # a click sooner than the double-click interval after the opening one is ignored
+        self.pump(QApplication.doubleClickInterval() / 1000 + 0.05)  # Qt ignores a click that follows sooner
         self.click(view.viewport(), view.visualRect(item).center())
-        self.wait(lambda: combo.currentText() == text, f"{text!r} in {combo.objectName()}", 5)
+        self.wait(lambda: not view.isVisible(), f"the list of {combo.objectName()} to close", 5)
+        if combo.currentText() != text:
+            raise AssertionError(f"{combo.objectName()} shows {combo.currentText()!r} after a click on {text!r}.")
 
     def type_text(self, widget: QWidget, text: str) -> None:
-        """Type into a widget."""
+        """Click into a widget and type."""
+        self.click(widget)
         QTest.keyClicks(widget, text)
         self.pump()
 

@@ -29,10 +29,12 @@ def make_scene(folder: Path, coarse_side: int = 60) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     side = coarse_side * SCALE
     rng = np.random.default_rng(7)
-    rows, columns = np.mgrid[0:side, 0:side] / FINE_PIXEL
-    vegetation = rng.uniform(0.1, 0.9, (side // 12 + 1, side // 12 + 1)).repeat(12, 0).repeat(12, 1)[:side, :side]
-    height = 0.5 + 0.5 * np.sin(rows / 2.1) * np.cos(columns / 2.7)
-    lake = np.hypot(rows - rows.mean(), 1.5 * (columns - columns.mean())) < side / FINE_PIXEL / 6
+    rows, columns = np.mgrid[0:side, 0:side]
+    # slanted, so that the edges of the fields fall between coarse pixels
+    along, across = (rows + columns // 3) // 23, (columns - rows // 3 + side) // 15
+    vegetation = rng.uniform(0.1, 0.9, (along.max() + 1, across.max() + 1))[along, across]
+    height = 0.5 + 0.5 * np.sin(rows / 53) * np.cos(columns / 67)
+    lake = np.hypot(rows - 0.6 * side, 1.5 * (columns - 0.4 * side)) < side / 7
     kelvin = np.where(lake, 293.0, 312.0 - 12.0 * vegetation - 4.0 * height) + rng.normal(0, 0.1, (side, side))
     red, nir = 0.22 - 0.18 * vegetation, 0.15 + 0.35 * vegetation
     bands = np.stack([0.5 * red, 0.8 * red, red, nir])
@@ -42,6 +44,11 @@ def make_scene(folder: Path, coarse_side: int = 60) -> dict[str, str]:
         "lst": _write(folder / "lst.tif", coarse[None], FINE_PIXEL * SCALE, ("LST",)),
         "reflectance": _write(folder / "reflectance.tif", bands, FINE_PIXEL, BANDS),
     }
+
+
+def make_large_lst(path: Path, lst: str, copies: int) -> str:
+    """Write an LST raster that repeats another one, ``copies`` × ``copies`` times."""
+    return _write(path, np.tile(read(lst), (copies, copies))[None], FINE_PIXEL * SCALE, ("LST",))
 
 
 def _write(path: Path, values: np.ndarray, pixel: float, names: tuple[str, ...]) -> str:

@@ -3,7 +3,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import scene
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_downscale(play: Callable[..., None], layers: dict[str, str], tmp_path: Path) -> None:
+    output = tmp_path / "fine.tif"
+    play("downscale", **layers, output=str(output))
+    coarse = scene.read(layers["lst"])
+    fine = scene.read(output)
+    assert abs(scene.block_means(fine, scene.SCALE) - coarse).max() < 0.01
+    assert fine.std() > coarse.std()
+
+
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+def test_interrupted(end: str, play: Callable[..., None], layers: dict[str, str], tmp_path: Path) -> None:
+    lst = scene.make_large_lst(tmp_path / "large.tif", layers["lst"], 16)
+    folder = tmp_path / "output"
+    folder.mkdir()
+    play(end, lst=lst, output=str(folder / "fine.tif"))
 
 
 def test_options_page(play: Callable[..., None]) -> None:

@@ -1,0 +1,42 @@
+"""The main job: add layers, choose them in the dock, run, and find the result and its report."""
+
+from __future__ import annotations
+
+from drive import Drive
+from qgis.core import QgsProject, QgsRasterLayer
+from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser
+from scenarios import steps
+
+
+def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
+    """Play."""
+    steps.add_layer(drive, reflectance, "Reflectance 25 m")
+    coarse = steps.add_layer(drive, lst, "LST 100 m")
+    steps.open_dock(drive)
+    steps.choose_inputs(drive, "LST 100 m", ["Reflectance 25 m"], "tsharp", 4, output)
+    drive.screenshot("inputs")
+    steps.start(drive)
+    steps.wait_until_idle(drive)
+    drive.wait_for_map()
+    drive.screenshot("result")
+
+    (fine,) = [layer for layer in QgsProject.instance().mapLayers().values() if layer.source() == output]
+    assert fine.extent() == coarse.extent()
+    assert (fine.width(), fine.height()) == (4 * coarse.width(), 4 * coarse.height())
+    assert fine.crs() == coarse.crs()
+    assert colours(fine) == colours(coarse)
+    report = drive.find(QTextBrowser, "reportBrowser")
+    assert report.isVisible()
+    assert "RMSE" in report.toPlainText()
+    assert drive.find(QPushButton, "openReportButton").isEnabled()
+    message = drive.iface.messageBar().currentItem()
+    assert "is done after" in message.text()
+
+
+def colours(layer: QgsRasterLayer) -> tuple[object, ...]:
+    """The colour ramp and its range."""
+    renderer = layer.renderer()
+    items = renderer.shader().rasterShaderFunction().colorRampItemList()
+    ramp = [(item.value, item.color.name()) for item in items]
+    assert len(ramp) > 2
+    return renderer.classificationMin(), renderer.classificationMax(), ramp
