@@ -1,13 +1,10 @@
-"""From fine to coarse: the block means of Wald's protocol, and a sensor's point spread function.
+"""From fine to coarse: the block means of Wald's protocol.
 
 Wald, Ranchin and Mangolini (1997): degrade real data by the scale, restore them, compare with the original.
 """
 
 from __future__ import annotations
 
-import math
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -33,20 +30,3 @@ def masked_block_mean(fine: Tensor, mask: Tensor, scale: int) -> tuple[Tensor, T
     weight = mask.to(fine.dtype)
     share = F.avg_pool2d(weight, scale)
     return F.avg_pool2d(fine * weight, scale) / share.clamp(min=0.5 / scale**2), share
-
-
-def gaussian_blur(fine: Tensor, sigma: float) -> Tensor:
-    """Blur by a Gaussian point spread function of ``sigma`` pixels, edges reflected: shape unchanged.
-
-    A sensor's modulation transfer at its Nyquist frequency m and pixel p corresponds to
-    sigma = p/π · √(−2·ln m) (Gaussian optics).
-    """
-    if sigma <= 0:
-        return fine
-    reach = max(1, math.ceil(3 * sigma))
-    x = torch.arange(-reach, reach + 1, dtype=fine.dtype, device=fine.device)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(fine.shape[1], 1, 1, -1)
-    fine = F.pad(fine, (reach, reach, reach, reach), mode="replicate")
-    fine = F.conv2d(fine, kernel, groups=fine.shape[1])
-    return F.conv2d(fine, kernel.transpose(2, 3), groups=fine.shape[1])

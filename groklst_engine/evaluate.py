@@ -23,7 +23,7 @@ from groklst_engine.errors import OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress
 from groklst_engine.grid import Grid
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, GuidanceSource, LstSource
-from groklst_engine.metrics import Scores, score
+from groklst_engine.metrics import Scores, average, score
 from groklst_engine.predict import downscale
 from groklst_engine.raster import NODATA, Floats
 
@@ -68,20 +68,23 @@ class Evaluation:
 
     rows: tuple[EvaluationRow, ...]
 
-    def mean_ratio(self, method: str, scale: int) -> float:
-        """Mean over the scenes of the RMSE divided by bicubic's."""
-        return float(np.mean([row.ratio for row in self.rows if row.method == method and row.scale == scale]))
+    def mean(self, method: str, scale: int) -> dict[str, Any]:
+        """Scores averaged over the scenes, and the mean of the RMSE divided by bicubic's."""
+        rows = [row for row in self.rows if row.method == method and row.scale == scale]
+        return {
+            "method": method,
+            "scale": scale,
+            **average(row.scores for row in rows).to_json(),
+            "rmse_to_bicubic": float(np.mean([row.ratio for row in rows])),
+        }
 
     def to_json(self) -> dict[str, Any]:
-        """Rows, and the mean ratio per method and scale."""
+        """Rows, and the means per method and scale."""
         keys = dict.fromkeys((row.method, row.scale) for row in self.rows)
         return {
             "protocol": PROTOCOL,
             "rows": [row.to_json() for row in self.rows],
-            "means": [
-                {"method": method, "scale": scale, "rmse_to_bicubic": self.mean_ratio(method, scale)}
-                for method, scale in keys
-            ],
+            "means": [self.mean(method, scale) for method, scale in keys],
         }
 
 

@@ -173,6 +173,7 @@ class TrainJob(_Frozen):
         label: Name for people, in the card and in listings; the file's name is the name for `--method`.
         description: A sentence for the card.
         limitations: When not to trust it, for the card.
+        credits: Whose data the scenes are, for the card.
         output: Weights file to write.
         overwrite: Whether an existing file may be replaced.
     """
@@ -198,6 +199,7 @@ class TrainJob(_Frozen):
     label: str = ""
     description: str = ""
     limitations: str = ""
+    credits: str = ""
     output: Path
     overwrite: bool = False
 

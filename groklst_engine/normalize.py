@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -70,10 +70,6 @@ class Normalizer:
         """Undo ``apply``, in float32 or better: half precision can't hold kelvin."""
         values = values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
         return values * self._bands(self.scale, values) + self._bands(self.shift, values)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain lists."""
-        return {"shift": list(self.shift), "scale": list(self.scale)}
 
     @staticmethod
     def _bands(numbers: tuple[float, ...], like: Tensor) -> Tensor:

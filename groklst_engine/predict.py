@@ -28,7 +28,10 @@ from groklst_engine.tiles import Mosaic, TilePlan
 from groklst_engine.units import Unit, offset_to_kelvin
 
 TILE = 512
-"""Fine pixels per side of a tile's core; at larger scales the halo is wider and the core grows with it."""
+"""Fine pixels per side of a tile's core."""
+
+MIN_CORE = 96
+"""Coarse pixels per side of a core below which too much of a tile would be halo."""
 
 GLOBAL_HALO = 8
 GLOBAL_RAMP = 8
@@ -205,7 +208,7 @@ def _compute(
 
 def plan_tiles(job: DownscaleJob, radius: int | None, height: int, width: int, consistent: bool) -> TilePlan:
     """Tiles for a method's radius: exact where it is known, blended where the method looks at the whole tile."""
-    core = max(1, (job.tile or TILE * max(1, job.scale // 4)) // job.scale)
+    core = max(1, job.tile // job.scale) if job.tile else max(TILE // job.scale, MIN_CORE)
     if radius is not None:
         return TilePlan(height, width, core, halo=radius + REACH + (RADIUS if consistent else 0))
     if core >= max(height, width):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from groklst_engine import __version__
+from groklst_engine.card import write_card
 from groklst_engine.data.dataset import FineScene, SceneSampler, half_resolution, load_scene, training_scene
 from groklst_engine.device import choose_device
 from groklst_engine.errors import InputError, ModelError
@@ -33,7 +34,7 @@ class TrainResult:
     """What training gave.
 
     Attributes:
-        output: The weights file.
+        output: The weights file; the card for people lies beside it, ending in ``.md``.
         card: What is in it.
     """
 
@@ -77,8 +78,9 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
         network = _learn(job, [scene for scene in scenes if scene.region != region], part(step, 0, 0.9), cancel)
         metrics += _scores(job, region, network, part(step, 0.9, 1), cancel)
     network = _learn(job, scenes, part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0), cancel)
-    card = _card(job, metrics)
-    return TrainResult(job.output, save_weights(job.output, network, card))
+    card = save_weights(job.output, network, _card(job, metrics))
+    write_card(card, job.output.with_suffix(".md"))
+    return TrainResult(job.output, card)
 
 
 def _learn(job: TrainJob, scenes: list[FineScene], on_event: OnEvent, cancel: CancelToken) -> nn.Module:
@@ -128,7 +130,7 @@ def _scores(
 
 
 def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
-    told_elsewhere = {"kind", "scenes", "output", "overwrite", "label", "description", "limitations"}
+    told_elsewhere = {"kind", "scenes", "output", "overwrite", "label", "description", "limitations", "credits"}
     options = job.model_dump(mode="json", exclude=told_elsewhere)
     return ModelCard(
         name=job.output.stem,
@@ -145,5 +147,6 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
         },
         metrics=tuple(metrics),
         limitations=job.limitations,
+        credits=job.credits,
         engine_version=__version__,
     )

@@ -43,6 +43,7 @@ class ModelCard(BaseModel):
         training: Scenes with sources, protocol, options, command.
         metrics: Scores on scenes not used for training, beside bicubic.
         limitations: When not to trust it.
+        credits: Whose data it was trained on.
         engine_version: Version that wrote the file.
         sha256: Over tensors and card.
     """
@@ -62,6 +63,7 @@ class ModelCard(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict)
     metrics: tuple[dict[str, Any], ...] = ()
     limitations: str = ""
+    credits: str = ""
     engine_version: str = ""
     sha256: str = ""
 

@@ -27,10 +27,6 @@ class Batch:
     guidance: Tensor
     mask: Tensor
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return Batch(self.lst.to(device), self.guidance.to(device), self.mask.to(device))
-
 
 @dataclass(frozen=True)
 class Scene:
