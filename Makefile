@@ -74,7 +74,7 @@ qgis: setup plugin  ## open QGIS with the plugin and the demo scene
 	ln -sfn "$(CURDIR)/build/groklst" build/profile/profiles/default/python/plugins/groklst
 	test -e build/profile/profiles/default/QGIS/QGIS3.ini || \
 		printf '[PythonPlugins]\ngroklst=true\nprocessing=true\n' > build/profile/profiles/default/QGIS/QGIS3.ini
-	qgis --profiles-path build/profile demo/*.tif
+	qgis --profiles-path build/profile demo/{dem,guidance,lst_coarse}.tif
 
 package:  ## dist/groklst-<version>.zip: the plugin with the engine and its weights
 	$(call assemble,build/package/groklst)
