@@ -18,7 +18,7 @@ def fields_from(model: type[BaseModel], options: argparse.Namespace) -> dict[str
     """The options that are fields of the model; what is not given keeps the model's default."""
     fields = {name: value for name in model.model_fields if (value := getattr(options, name, None)) is not None}
     if "lst" in fields:
-        fields["lst"] |= {"unit": options.lst_unit}
+        fields["lst"] |= {"unit": options.lst_unit, "scale": options.lst_scale, "offset": options.lst_offset}
     return fields
 
 
@@ -42,6 +42,12 @@ def add_inputs(parser: argparse.ArgumentParser, lst_group: Any = None) -> None:
     )
     parser.add_argument(
         "--lst-unit", choices=("auto", "K", "C"), default="auto", help="Unit of the LST; auto reads the file (default)"
+    )
+    parser.add_argument(
+        "--lst-scale", type=float, metavar="N", help="Factor from stored number to unit, if the file has it wrong"
+    )
+    parser.add_argument(
+        "--lst-offset", type=float, metavar="N", help="Summand from stored number to unit, if the file has it wrong"
     )
     parser.add_argument(
         "--guidance",

@@ -50,7 +50,7 @@ def guess_unit(values: NDArray[np.floating], declared: str | None, where: str) -
     says = f", declared as '{declared}'," if word else ""
     raise InputError(
         f"The unit of {where} can't be guessed: its values run from {low:g} to {high:g}{says} which is neither kelvin "
-        "nor °C for certain: set the LST unit (K or C) and, for scaled integers, the LST scale and offset."
+        "nor °C for certain: set the LST unit (K or C) and, for scaled integers, scale and offset (MODIS: scale 0.02)."
     )
 
 
