@@ -34,7 +34,7 @@ def get_method(name: str) -> MethodSpec:
     known = [*shipped, *METHODS]
     near = difflib.get_close_matches(name.lower(), known, n=1)
     raise ModelError(
-        f"Unknown method '{name}': "
-        + (f"did you mean '{near[0]}'? " if near else "")
-        + f"Choose {', '.join(known)}, or give a weights file."
+        f"Unknown method '{name}'"
+        + (f" (did you mean '{near[0]}'?)" if near else "")
+        + f": choose {', '.join(known)}, or give a weights file."
     )
