@@ -106,13 +106,21 @@ class TilePlan:
 
     def _weights_1d(self, start: int, stop: int, size: int) -> NDArray[np.float64]:
         weights = np.ones(stop - start)
-        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * self.ramp) + 0.5) / (2 * self.ramp)) if self.ramp else weights
-        if self.ramp and start > 0:
-            n = min(2 * self.ramp, len(weights))
-            weights[:n] *= rise[:n]
-        if self.ramp and stop < size:
-            weights[-2 * self.ramp :] *= rise[::-1]
+        if self.ramp == 0:
+            return weights
+        centres = np.arange(start, stop) + 0.5
+        first = start + self.ramp if start > 0 else 0
+        last = first + self.core
+        if start > 0:
+            weights *= self._risen(centres - first)
+        if last < size:  # not where the window ends: the raster may end within the ramp
+            weights *= self._risen(last - centres)
         return weights
+
+    def _risen(self, beyond_edge: NDArray[np.float64]) -> NDArray[np.float64]:
+        """0 at a ramp's width before the core's edge, 1 at a ramp's width after it."""
+        share = np.clip(0.5 + beyond_edge / (2 * self.ramp), 0, 1)
+        return np.asarray(0.5 - 0.5 * np.cos(np.pi * share))
 
 
 class Mosaic:
