@@ -31,10 +31,12 @@ def play(plugin: Path, tmp_path: Path) -> Callable[..., None]:
     """Plays a scenario in QGIS Desktop; its screenshots are kept in ``build/screenshots``."""
 
     def play(name: str, **arguments: Any) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        for earlier in SCREENSHOTS.glob(f"{name}-*.png"):
+            earlier.unlink()
         try:
             desktop.play(name, tmp_path / "desktop", plugin, **arguments)
         finally:
-            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             for picture in (tmp_path / "desktop").glob("*.png"):
                 (SCREENSHOTS / f"{name}-{picture.name}").write_bytes(picture.read_bytes())
 

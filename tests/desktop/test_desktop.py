@@ -26,5 +26,9 @@ def test_interrupted(end: str, play: Callable[..., None], layers: dict[str, str]
     play(end, lst=lst, output=str(folder / "fine.tif"))
 
 
+def test_processing_toolbox(play: Callable[..., None], layers: dict[str, str], tmp_path: Path) -> None:
+    play("toolbox", **layers, output=str(tmp_path / "fine.tif"))
+
+
 def test_options_page(play: Callable[..., None]) -> None:
     play("options", engine_python=str(ROOT / ".venv" / "bin" / "python"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drive import Drive
-from qgis.core import QgsProject, QgsRasterLayer
+from qgis.core import QgsProject
 from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser
 from scenarios import steps
 
@@ -24,19 +24,10 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     assert fine.extent() == coarse.extent()
     assert (fine.width(), fine.height()) == (4 * coarse.width(), 4 * coarse.height())
     assert fine.crs() == coarse.crs()
-    assert colours(fine) == colours(coarse)
+    assert steps.colours(fine) == steps.colours(coarse)
     report = drive.find(QTextBrowser, "reportBrowser")
     assert report.isVisible()
     assert "RMSE" in report.toPlainText()
     assert drive.find(QPushButton, "openReportButton").isEnabled()
     message = drive.iface.messageBar().currentItem()
     assert "is done after" in message.text()
-
-
-def colours(layer: QgsRasterLayer) -> tuple[object, ...]:
-    """The colour ramp and its range."""
-    renderer = layer.renderer()
-    items = renderer.shader().rasterShaderFunction().colorRampItemList()
-    ramp = [(item.value, item.color.name()) for item in items]
-    assert len(ramp) > 2
-    return renderer.classificationMin(), renderer.classificationMax(), ramp

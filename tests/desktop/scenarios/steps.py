@@ -99,3 +99,12 @@ def engine_processes() -> list[int]:
 def is_alive(process: int) -> bool:
     """Whether a process exists."""
     return Path(f"/proc/{process}").exists()
+
+
+def colours(layer: QgsRasterLayer) -> tuple[object, ...]:
+    """The colour ramp and its range."""
+    renderer = layer.renderer()
+    items = renderer.shader().rasterShaderFunction().colorRampItemList()
+    ramp = [(item.value, item.color.name()) for item in items]
+    assert len(ramp) > 2
+    return renderer.classificationMin(), renderer.classificationMax(), ramp
