@@ -268,6 +268,7 @@ class AlignedReader:
                 nodata=np.nan,
                 dtype="float32",
                 tolerance=1e-6,  # pixels; GDAL's default of 0.125 would differ from tile to tile
+                UNIFIED_SRC_NODATA="NO",  # else a pixel counts as missing only where all bands are
             )
         )
 

@@ -117,7 +117,7 @@ class TilePlan:
             weights *= self._risen(last - centres)
         return weights
 
-    def _risen(self, beyond_edge: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _risen(self, beyond_edge: NDArray[np.floating]) -> NDArray[np.float64]:
         """0 at a ramp's width before the core's edge, 1 at a ramp's width after it."""
         share = np.clip(0.5 + beyond_edge / (2 * self.ramp), 0, 1)
         return np.asarray(0.5 - 0.5 * np.cos(np.pi * share))
