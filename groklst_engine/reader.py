@@ -269,6 +269,9 @@ class AlignedReader:
                 dtype="float32",
                 tolerance=1e-6,  # pixels; GDAL's default of 0.125 would differ from tile to tile
                 UNIFIED_SRC_NODATA="NO",  # else a pixel counts as missing only where all bands are
+                # Left to itself GDAL widens the cubic kernel along an axis on which the source is a little finer, and
+                # that one divides by weights that sum to nearly zero at the edge of a gap.
+                **({"XSCALE": "1", "YSCALE": "1"} if resampling is Resampling.cubic else {}),
             )
         )
 
