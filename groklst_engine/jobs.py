@@ -135,7 +135,7 @@ class EvaluateJob(_Frozen):
     Attributes:
         scenes: Fine scenes; each is degraded by ``scale``, downscaled back and compared with itself.
         scales: Scales to score.
-        methods: As in ``DownscaleJob``.
+        methods: Names of methods, or paths of weights files.
         report: Folder for ``scores.json`` and ``scores.csv``; None writes none.
         device: Where networks run.
     """

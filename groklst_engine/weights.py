@@ -23,7 +23,8 @@ from groklst_engine.errors import ModelError, OutputError
 from groklst_engine.models.zoo import create_model
 
 SUFFIX = ".safetensors"
-_KEY = "groklst"
+_CARD = "groklst"
+_HASH = "groklst_sha256"
 
 
 class ModelCard(BaseModel):
@@ -68,8 +69,9 @@ class ModelCard(BaseModel):
     sha256: str = ""
 
 
-def _digest(card: ModelCard, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(card.model_copy(update={"sha256": ""}).model_dump_json().encode())
+def _digest(card: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the card as it stands in the file, so that later versions may add fields, and of the tensors."""
+    digest = hashlib.sha256(card.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -87,38 +89,46 @@ def save_weights(path: Path, network: nn.Module, card: ModelCard) -> ModelCard:
         OutputError: The file cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    card = card.model_copy(update={"sha256": _digest(card, tensors)})
+    text = card.model_dump_json(exclude={"sha256"})
+    sha256 = _digest(text, tensors)
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(save(tensors, {_KEY: card.model_dump_json()}))
+        part.write_bytes(save(tensors, {_CARD: text, _HASH: sha256}))
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"The weights '{path}' cannot be written: check folder and disk space.") from error
-    return card
+    return card.model_copy(update={"sha256": sha256})
 
 
 def read_card(path: Path) -> ModelCard:
     """The card of a weights file, without reading its tensors.
 
     Raises:
-        ModelError: The file is missing or no weights file of GrokLST.
+        ModelError: The file is missing, damaged, or no weights file of GrokLST.
     """
+    card, _ = _open(path)
+    return card
+
+
+def _open(path: Path, *, with_tensors: bool = False) -> tuple[ModelCard, dict[str, Tensor]]:
+    tensors: dict[str, Tensor] = {}
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            if with_tensors:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"The weights file '{path}' cannot be read: it is missing or damaged, get it again."
-        ) from error
-    if _KEY not in metadata:
+        raise ModelError(f"The weights file '{path}' is missing or damaged: get it again.") from error
+    if _CARD not in metadata or _HASH not in metadata:
         raise ModelError(f"The weights file '{path}' has no GrokLST model card: give a file made by `groklst train`.")
+    if with_tensors and _digest(metadata[_CARD], tensors) != metadata[_HASH]:
+        raise ModelError(f"The weights file '{path}' was changed after it was made (wrong SHA-256): get it again.")
     try:
-        return ModelCard.model_validate_json(metadata[_KEY])
+        card = ModelCard.model_validate_json(metadata[_CARD])
     except ValidationError as error:
-        raise ModelError(
-            f"The model card in '{path}' is damaged or from a newer GrokLST: get the file again."
-        ) from error
+        raise ModelError(f"The card in '{path}' is damaged or from a newer GrokLST: get the file again.") from error
+    return card.model_copy(update={"sha256": metadata[_HASH]}), tensors
 
 
 def load_weights(path: Path, scale: int) -> tuple[nn.Module, ModelCard]:
@@ -127,14 +137,7 @@ def load_weights(path: Path, scale: int) -> tuple[nn.Module, ModelCard]:
     Raises:
         ModelError: The file is damaged or changed, or does not serve the scale.
     """
-    card = read_card(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"The weights file '{path}' is damaged: get it again.") from error
-    if _digest(card, tensors) != card.sha256:
-        raise ModelError(f"The weights file '{path}' was changed after it was made (wrong SHA-256): get it again.")
+    card, tensors = _open(path, with_tensors=True)
     if scale not in card.scales:
         raise ModelError(
             f"'{card.name}' was trained for the scales {', '.join(map(str, card.scales))}, not {scale}: choose one of "
