@@ -19,8 +19,8 @@ QGIS_PACKAGES := qgis python3-qgis python3-venv xvfb xauth
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
 
-# Where there is no NVIDIA driver, PyTorch's own index spares the download of CUDA (3 GB); TORCH_INDEX= turns it off.
-TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+# The package index of PyTorch's CPU build (see pytorch.org/get-started) spares the download of CUDA, 3 GB.
+TORCH_INDEX ?=
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -34,7 +34,7 @@ setup-engine: .venv/.ready  ## .venv: the engine, its report and the developers'
 	test -x $(ENGINE) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "Python's venv module is not installed; installing it (needs Debian or Ubuntu)."; \
 		$(APT) python3-venv; $(PYTHON) -m venv .venv; }
-	$(ENGINE) -m pip install -q --retries 1 --no-deps $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch==2.13.0
+	$(ENGINE) -m pip install -q $(addprefix --index-url ,$(TORCH_INDEX)) torch==2.13.0
 	$(ENGINE) -m pip install -q -e '.[report,dev]'
 	touch $@
 

@@ -169,7 +169,7 @@ class TrainJob(_Frozen):
         device: Where to train.
         cross_validate: Regions; for each a network is trained without it, scored on it, and its scores kept in the
             card. The network that is written is then trained on all scenes.
-        score_scales: Scales of that cross-validation.
+        score_scales: Scales of that cross-validation; empty: those trained for.
         label: Name for people, in the card and in listings; the file's name is the name for `--method`.
         description: A sentence for the card.
         limitations: When not to trust it, for the card.
@@ -195,7 +195,7 @@ class TrainJob(_Frozen):
     seed: int = 0
     device: Device = "auto"
     cross_validate: tuple[str, ...] = ()
-    score_scales: tuple[int, ...] = (2, 4, 8)
+    score_scales: tuple[int, ...] = ()
     label: str = ""
     description: str = ""
     limitations: str = ""

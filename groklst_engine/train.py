@@ -118,7 +118,7 @@ def _scores(
     try:
         save_weights(weights, network, _card(job, []))
         wish = EvaluateJob(
-            scenes=held_out, scales=job.score_scales, methods=("bicubic", str(weights)), device=job.device
+            scenes=held_out, scales=job.score_scales or job.scales, methods=("bicubic", str(weights)), device=job.device
         )
         evaluation: Evaluation = evaluate(wish, on_event, cancel)
     finally:

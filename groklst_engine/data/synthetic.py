@@ -252,7 +252,7 @@ def write_scene(
     except OSError as error:
         raise OutputError(f"Folder '{folder}' cannot be made ({error.strerror}): choose another one.") from error
     paths = ScenePaths(*(folder / f"{name}.tif" for name in ("lst_coarse", "lst_truth", "guidance", "dem")))
-    coarse_transform = scene.transform * Affine.scale(scale)
+    coarse_transform = scene.transform @ Affine.scale(scale)
     _write(paths.lst, coarse[None], scene.crs, coarse_transform, FLOAT_NODATA, [_LST_LABEL], "K")
     _write(paths.truth, scene.lst[None], scene.crs, scene.transform, FLOAT_NODATA, [_LST_LABEL], "K")
     crs = guidance_crs or scene.crs
