@@ -212,7 +212,7 @@ def plan_tiles(job: DownscaleJob, radius: int | None, height: int, width: int, c
     if radius is not None:
         return TilePlan(height, width, core, halo=radius + REACH + (RADIUS if consistent else 0))
     if core >= max(height, width):
-        return TilePlan(height, width, core, halo=0)  # one tile: the whole image, as the network wants it
+        return TilePlan(height, width, core, GLOBAL_HALO)  # one tile, its edges mirrored as those of several are
     return TilePlan(height, width, max(core, 2 * GLOBAL_RAMP), GLOBAL_HALO, GLOBAL_RAMP)
 
 
