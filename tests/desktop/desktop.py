@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,11 +44,12 @@ def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without what would change how QGIS starts."""
     unwanted = ("QT_QPA_PLATFORM", "QGIS_PREFIX_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-    return {**kept, "LC_ALL": "C.UTF-8", **extra}
+    # QGIS takes the first Python on the path for its own
+    return {**kept, "PATH": f"/usr/bin:{kept['PATH']}", "LC_ALL": "C.UTF-8", **extra}
 
 
 def play(
-    name: str, folder: Path, plugin: Path, *, size: str = "1280x800", seconds: float = 90, **arguments: Any
+    name: str, folder: Path, plugin: Path, /, *, size: str = "1280x800", seconds: float = 90, **arguments: Any
 ) -> None:
     """Play ``scenarios/<name>.py`` in QGIS Desktop; screenshots and logs go to the folder.
 
@@ -73,11 +75,14 @@ def play(
         command += ["qgis", "--noversioncheck", "--nologo", "--profiles-path", str(profiles)]
         command += ["--code", str(HERE / "player.py")]
         with (folder / "qgis.log").open("w") as log:
-            status = subprocess.run(
-                command, env=environment, stdout=log, stderr=log, timeout=seconds + 30, check=False
-            ).returncode
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            try:
+                status = process.wait(seconds + 30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # xvfb-run alone would leave QGIS and Xvfb behind
+                status = process.wait()
     outcome = folder / "outcome.json"
     errors = json.loads(outcome.read_text())["errors"] if outcome.exists() else ["QGIS ended before the scenario did."]
     if errors or status:
-        logs = [(folder / log).read_text() for log in ("drive.log", "crash.log") if (folder / log).exists()]
+        logs = [(folder / log).read_text() for log in ("drive.log", "crash.log", "qgis.log") if (folder / log).exists()]
         raise AssertionError("\n".join([*errors, *logs, f"QGIS exited with {status}."]))
