@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def pyramid_tokens(x: Tensor, bins: Sequence[int] = (1, 2, 3, 6)) -> Tensor:
@@ -28,3 +28,29 @@ def pyramid_tokens(x: Tensor, bins: Sequence[int] = (1, 2, 3, 6)) -> Tensor:
 def channel_mean_max(x: Tensor) -> Tensor:
     """Mean and maximum over the channels, in this order: ``(B, C, H, W)`` to ``(B, 2, H, W)``."""
     return torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+
+
+class CellMeans(nn.Module):
+    """Means of cells of ``side`` × ``side`` pixels, given back to every pixel of their cell.
+
+    The cells are counted from the top left corner; those at the right and at the bottom may be cut.
+
+    Args:
+        side: Of a cell, in pixels.
+        transform: Applied to the image of means; as it is when None.
+        stretch: Leave cut cells out, and stretch the image of means over all pixels: then means and pixels drift apart.
+    """
+
+    def __init__(self, side: int, transform: nn.Module | None = None, *, stretch: bool = False) -> None:
+        super().__init__()
+        self.side = side
+        self.transform = transform or nn.Identity()
+        self.stretch = stretch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to ``(B, D, H, W)``, D the width ``transform`` gives."""
+        height, width = x.shape[-2:]
+        cells = self.transform(F.avg_pool2d(x, self.side, ceil_mode=not self.stretch))
+        if self.stretch:
+            return F.interpolate(cells, size=(height, width))
+        return F.interpolate(cells, scale_factor=self.side)[..., :height, :width]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,6 +13,16 @@ from groklst_engine.layers.conv import same_conv
 def up_bicubic(x: Tensor, scale: int) -> Tensor:
     """Bicubic interpolation, ``(B, C, h, w)`` to ``(B, C, scale·h, scale·w)``; pixel areas, not centres, coincide."""
     return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
+
+
+def up_bilinear(x: Tensor, scale: int) -> Tensor:
+    """Bilinear interpolation, ``(B, C, h, w)`` to ``(B, C, scale·h, scale·w)``; pixel areas, not centres, coincide."""
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+def radius_behind_bicubic(fine_radius: int, scale: int) -> int:
+    """Coarse pixels around a coarse pixel that matter where ``fine_radius`` pixels of its ``up_bicubic`` matter."""
+    return math.ceil(fine_radius / scale + 1.5)
 
 
 class PixelShuffleUpsampler(nn.Sequential):
@@ -38,3 +50,18 @@ class PixelShuffleUpsampler(nn.Sequential):
         for factor in factors:
             steps += [same_conv(channels, channels * factor**2), nn.PixelShuffle(factor)]
         super().__init__(*steps)
+
+
+class PixelShuffleHead(nn.Sequential):
+    """One sub-pixel convolution, ``(B, C, h, w)`` to ``(B, D, scale·h, scale·w)``, any scale.
+
+    Reference: as ``PixelShuffleUpsampler``.
+
+    Args:
+        in_channels: Width C.
+        out_channels: Width D.
+        scale: Any whole number.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
+        super().__init__(same_conv(in_channels, out_channels * scale**2), nn.PixelShuffle(scale))

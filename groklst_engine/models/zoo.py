@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from groklst_engine.errors import ModelError
-from groklst_engine.models import edsr, guided_residual, mocolsk
+from groklst_engine.models import cunet, djf, djfr, edsr, fen, guided_residual, mocolsk, rcan, rdn, srcnn, swinir
 from groklst_engine.models.spec import ModelSpec, closest
 
 GUIDED_RESIDUAL = ModelSpec(
@@ -27,9 +27,17 @@ GUIDED_RESIDUAL = ModelSpec(
 )
 
 MODELS: dict[str, ModelSpec] = {
+    "cunet": cunet.SPEC,
+    "djf": djf.SPEC,
+    "djfr": djfr.SPEC,
     "edsr": edsr.SPEC,
+    "FEN": fen.SPEC,
     "guided-residual": GUIDED_RESIDUAL,
     "mocolsk": mocolsk.SPEC,
+    "rcan": rcan.SPEC,
+    "rdn": rdn.SPEC,
+    "srcnn": srcnn.SPEC,
+    "swinir": swinir.SPEC,
 }
 
 

@@ -17,10 +17,11 @@ from groklst_engine.models.zoo import MODELS, create_model, get_spec, list_model
 def test_names_are_found_in_any_case() -> None:
     assert get_spec("MoCoLSK") is MODELS["mocolsk"]
     assert isinstance(create_model("EDSR", scale=2, preset="small"), EDSR)
+    assert get_spec("fen") is MODELS["FEN"]
 
 
 def test_every_spec_bears_its_name_and_its_facts() -> None:
-    assert list_models() == sorted(MODELS)
+    assert list_models() == list(MODELS) == sorted(MODELS, key=str.lower)
     for name, spec in MODELS.items():
         assert spec.name == name
         assert spec.label

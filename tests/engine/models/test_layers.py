@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from groklst_engine.layers.conv import conv_per_sample
 from groklst_engine.layers.dynamic_mlp import apply_generated
-from groklst_engine.layers.pooling import channel_mean_max, pyramid_tokens
+from groklst_engine.layers.pooling import CellMeans, channel_mean_max, pyramid_tokens
 from groklst_engine.layers.projection import PROJECTION_GEOMETRY, DenseProjection
 from groklst_engine.layers.resample import PixelShuffleUpsampler, up_bicubic
 
@@ -68,3 +68,17 @@ def test_channel_summary_is_mean_then_maximum() -> None:
     x = torch.tensor([1.0, 2.0, 6.0]).reshape(1, 3, 1, 1)
 
     assert channel_mean_max(x).flatten().tolist() == [3, 6]
+
+
+def test_cells_are_counted_from_the_corner_and_the_last_are_cut() -> None:
+    x = torch.arange(5.0).expand(1, 1, 3, 5)
+
+    means = CellMeans(2)(x)[0, 0]
+
+    assert means.tolist() == [[0.5, 0.5, 2.5, 2.5, 4]] * 3
+
+
+def test_stretched_cells_drift_away_from_their_pixels() -> None:
+    x = torch.arange(5.0).expand(1, 1, 4, 5)
+
+    assert CellMeans(2, stretch=True)(x)[0, 0, 0].tolist() == [0.5, 0.5, 0.5, 2.5, 2.5]
