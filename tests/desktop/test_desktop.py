@@ -20,7 +20,7 @@ def test_downscale(play: Callable[..., None], layers: dict[str, str], tmp_path: 
 
 @pytest.mark.parametrize("end", ["cancel", "kill"])
 def test_interrupted(end: str, play: Callable[..., None], layers: dict[str, str], tmp_path: Path) -> None:
-    lst = scene.make_large_lst(tmp_path / "large.tif", layers["lst"], 16)
+    lst = scene.make_large_lst(tmp_path / "large.tif", layers["lst"], 32)
     folder = tmp_path / "output"
     folder.mkdir()
     play(end, lst=lst, output=str(folder / "fine.tif"))

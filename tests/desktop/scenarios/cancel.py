@@ -15,7 +15,7 @@ def run(drive: Drive, lst: str, output: str) -> None:
     steps.open_dock(drive)
     steps.choose_inputs(drive, "Large LST", [], "bicubic", 4, output)
     steps.start(drive)
-    process = steps.wait_until_half_way(drive, Path(output))
+    process = steps.wait_until_writing(drive, Path(output))
     drive.click(drive.find(QPushButton, "cancelButton"))
     steps.wait_until_idle(drive, 15)
     drive.screenshot("cancelled")

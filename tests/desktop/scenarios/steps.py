@@ -66,10 +66,10 @@ def start(drive: Drive) -> None:
     drive.wait(drive.find(QPushButton, "cancelButton").isEnabled, "the start", 5)
 
 
-def wait_until_half_way(drive: Drive, output: Path) -> int:
+def wait_until_writing(drive: Drive, output: Path) -> int:
     """Wait until part of the output is written; returns the engine's process id."""
     progress = drive.find(QProgressBar, "progressBar")
-    drive.wait(lambda: progress.value() >= 25, "the engine to be half-way", 40)
+    drive.wait(lambda: progress.value() >= 10, "the engine to write", 40)
     assert list(output.parent.glob(f"{output.name}.part*")), "nothing written yet"
     drive.screenshot("running")
     (process,) = engine_processes()
