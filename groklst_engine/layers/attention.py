@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
+from groklst_engine.layers.pooling import channel_mean_max
 
 
 class ChannelAttention(nn.Module):
@@ -74,3 +75,47 @@ class ResidualGroup(nn.Module):
         """``(B, C, H, W)`` to the same shape."""
         residual: Tensor = self.conv(self.blocks(x))
         return x + residual
+
+
+class PooledMLP(nn.Module):
+    """One gate per channel, from the means and the maxima over the whole image, both through the same two layers.
+
+    Reference: Woo et al., CBAM: Convolutional Block Attention Module, ECCV 2018.
+
+    Args:
+        in_channels: Width C of the input.
+        hidden: Width between the layers.
+        out_channels: Number D of gates.
+    """
+
+    def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(in_channels, hidden)
+        self.excite = nn.Linear(hidden, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to gates from 0 to 1, ``(B, D, 1, 1)``."""
+        pools = x.mean(dim=(2, 3)), x.amax(dim=(2, 3))
+        logits: Tensor = sum(self.excite(F.relu(self.squeeze(pool))) for pool in pools)
+        return torch.sigmoid(logits)[..., None, None]
+
+
+class SpatialMap(nn.Module):
+    """One gate per pixel, from the mean and the maximum over the channels of its neighbourhood.
+
+    Reference: Woo et al., CBAM: Convolutional Block Attention Module, ECCV 2018.
+
+    Args:
+        kernel_size: Side of the neighbourhood; odd.
+        max_first: Whether the maximum is the convolution's first channel.
+    """
+
+    def __init__(self, kernel_size: int, max_first: bool = False) -> None:
+        super().__init__()
+        self.conv = same_conv(2, 1, kernel_size, bias=False)
+        self.max_first = max_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to gates from 0 to 1, ``(B, 1, H, W)``."""
+        summary = channel_mean_max(x)
+        return torch.sigmoid(self.conv(summary.flip(1) if self.max_first else summary))

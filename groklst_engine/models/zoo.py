@@ -8,7 +8,27 @@ from typing import Any
 from torch import nn
 
 from groklst_engine.errors import ModelError
-from groklst_engine.models import cunet, djf, djfr, edsr, fen, guided_residual, mocolsk, rcan, rdn, srcnn, swinir
+from groklst_engine.models import (
+    cfgn,
+    codon,
+    cunet,
+    dbpn,
+    dgf,
+    djf,
+    djfr,
+    edsr,
+    fen,
+    fenet,
+    guided_residual,
+    mocolsk,
+    p2p,
+    rcan,
+    rdn,
+    srcnn,
+    srfbn,
+    svlrm,
+    swinir,
+)
 from groklst_engine.models.spec import ModelSpec, closest
 
 GUIDED_RESIDUAL = ModelSpec(
@@ -27,16 +47,24 @@ GUIDED_RESIDUAL = ModelSpec(
 )
 
 MODELS: dict[str, ModelSpec] = {
+    "cfgn": cfgn.SPEC,
+    "codon": codon.SPEC,
     "cunet": cunet.SPEC,
+    "dbpn": dbpn.SPEC,
+    "dgf": dgf.SPEC,
     "djf": djf.SPEC,
     "djfr": djfr.SPEC,
     "edsr": edsr.SPEC,
     "FEN": fen.SPEC,
+    "fenet": fenet.SPEC,
     "guided-residual": GUIDED_RESIDUAL,
     "mocolsk": mocolsk.SPEC,
+    "p2p": p2p.SPEC,
     "rcan": rcan.SPEC,
     "rdn": rdn.SPEC,
     "srcnn": srcnn.SPEC,
+    "srfbn": srfbn.SPEC,
+    "svlrm": svlrm.SPEC,
     "swinir": swinir.SPEC,
 }
 
