@@ -233,6 +233,9 @@ class EngineProcess:
         self._kill()
         for reader in self._readers:
             reader.join(_PATIENCE)
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
         EngineProcess.running.discard(self)
 
     @property
