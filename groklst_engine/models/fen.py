@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from groklst_engine.layers.pooling import CellMeans
 from groklst_engine.layers.resample import up_bicubic
-from groklst_engine.models.spec import ModelSpec, Paper
+from groklst_engine.models.spec import ModelSpec, Paper, require
 
 _CELL = 4
 """Side, in coarse pixels, of the cells whose means are the low frequencies."""
@@ -79,10 +79,14 @@ class FEN(nn.Module):
         n_blocks: Number of frequency blocks.
         reference_compat: As published: where the size is no multiple of 4, the low frequencies are stretched over the
             image, so that they and the features they are subtracted from drift apart.
+
+    Raises:
+        ModelError: If an argument cannot be used.
     """
 
     def __init__(self, *, scale: int, num_feats: int = 64, n_blocks: int = 12, reference_compat: bool = False) -> None:
         super().__init__()
+        require(num_feats % 4 == 0, "FEN", f"num_feats is {num_feats}: choose a multiple of 4")
         self.scale = scale
         self.entry = _conv(1, num_feats, 3, bias=True)
         self.blocks = nn.ModuleList(FrequencyBlock(num_feats, stretch=reference_compat) for _ in range(n_blocks))

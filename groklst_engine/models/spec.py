@@ -107,6 +107,12 @@ class ModelSpec:
         return self.receptive_radius({"scale": scale, **self.arguments(**arguments)})
 
 
+def require(condition: bool, network: str, message: str) -> None:
+    """Raise a ModelError saying that the network cannot be built, and why, unless ``condition`` holds."""
+    if not condition:
+        raise ModelError(f"Network '{network}' cannot be built: {message}.")
+
+
 def closest(name: str, names: Iterable[str]) -> str | None:
     """The one of ``names`` that was probably meant, upper and lower case being equal; None when none is near."""
     lower = {candidate.lower(): candidate for candidate in names}

@@ -16,6 +16,10 @@ KELVIN_PER_UNIT = 14.7
 """Standard deviation of the LST by which networks' units are usually made."""
 
 MAY_START_IDLE = {
+    "fenet": (
+        r"attention\w*\.(squeeze\.|excite\.weight)",
+        "as mocolsk's",
+    ),
     "mocolsk": (
         r"attention\.(squeeze\.|excite\.weight)",
         "the few hidden units of a channel attention can all start on the dead side of their ReLU",
