@@ -41,6 +41,13 @@ STRETCHED = {"FEN": 4}
 """Published networks that stretch their pooling cells where the size is no multiple of this; ours stay in place."""
 
 
+CORRECTED = {
+    "dct": "as published, no pixel can be colder than the mean",
+    "dsrn": "as published, no pixel can be colder than interpolated",
+}
+"""Networks whose result we correct on purpose; only the published form has the published figures."""
+
+
 def name_and_scale(entry: str) -> tuple[str, int]:
     name, scale = entry.removesuffix("_odd").rsplit("_x", 1)
     return name, int(scale)
@@ -85,6 +92,8 @@ def test_forward_equals_the_published_network(entry: str, compat: bool) -> None:
     name, scale = name_and_scale(entry)
     if compat and not get_spec(name).differs_from_published:
         pytest.skip("there is one form only")
+    if not compat and name in CORRECTED:
+        pytest.skip(CORRECTED[name])
     expected = FINGERPRINTS[entry]
     height, width = expected["lr"]
     if not compat and any(side % STRETCHED.get(name, 1) for side in (height, width)):
