@@ -104,6 +104,11 @@ def test_parameters_are_stable(algorithm: QgsProcessingAlgorithm) -> None:
     assert not algorithm.icon().isNull()
 
 
+def test_default_method_is_the_engines() -> None:
+    jobs = Path(__file__).resolve().parents[2] / "groklst_engine" / "jobs.py"
+    assert f'DEFAULT_METHOD = "{downscale.DEFAULT_METHOD}"' in jobs.read_text("utf-8")
+
+
 def test_job_takes_everything_from_the_parameters(
     algorithm: QgsProcessingAlgorithm,
     engine: dict[str, Any],
