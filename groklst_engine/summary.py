@@ -44,7 +44,6 @@ def report_of(
         GroklstError: The report cannot be drawn or written.
     """
     assert job.report is not None
-    job.report.mkdir(parents=True, exist_ok=True)
     offset = offset_to_kelvin(reader.lst.unit)
     unit: Unit = "K" if reader.lst.unit == "K" else "°C"
     with_input = comparisons[0]
