@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
+from groklst_engine.layers.init import init_he
 from groklst_engine.layers.resample import PixelShuffleUpsampler
 from groklst_engine.layers.residual import PlainResBlock
 from groklst_engine.models.spec import ModelSpec, Paper
@@ -27,8 +28,8 @@ class EDSR(nn.Module):
         self.upsampler = PixelShuffleUpsampler(num_feats, scale)
         self.tail = same_conv(num_feats, 1)
         # Small residuals at the start keep the deep sum of blocks stable without normalisation layers.
-        _init_he(self.blocks, gain=0.1)
-        _init_he(self.upsampler, gain=1.0)
+        init_he(self.blocks, gain=0.1)
+        init_he(self.upsampler)
 
     def forward(self, lst: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Downscale.
@@ -44,15 +45,6 @@ class EDSR(nn.Module):
         deep = self.body_end(self.blocks(shallow)) + shallow
         result: Tensor = self.tail(self.upsampler(deep))
         return result.to(lst.dtype)
-
-
-def _init_he(module: nn.Module, gain: float) -> None:
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            nn.init.kaiming_normal_(parameter)
-            parameter.data.mul_(gain)
-        else:
-            nn.init.zeros_(parameter)
 
 
 SPEC = ModelSpec(
