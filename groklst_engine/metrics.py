@@ -87,18 +87,16 @@ class ScoreAccumulator:
         """
         if self._n == 0:
             raise ValueError("no valid pixel to compare")
-        (pp, pt), (_, tt) = self._moment
-        degrees = max(1, self._n - 1)
-        sigma_p, sigma_t = np.sqrt(pp / degrees), np.sqrt(tt / degrees)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cc = float(np.divide(pt, np.sqrt(pp * tt)))
-            rsd = float(np.divide(abs(sigma_p - sigma_t), sigma_t))
+        covariance = self._moment / max(1, self._n - 1)
+        sigma = np.sqrt(covariance.diagonal())
+        # rounding leaves even a constant field a trace of variance
+        sigma_p, sigma_t = np.where(sigma > 1e-13 * np.abs(self._mean), sigma, np.nan)
         return Scores(
             rmse=float(np.sqrt(self._square / self._n)),
             mae=self._absolute / self._n,
             bias=self._signed / self._n,
-            cc=cc,
-            rsd=rsd if np.isfinite(rsd) else float("nan"),
+            cc=float(covariance[0, 1] / (sigma_p * sigma_t)),
+            rsd=float(abs(np.nan_to_num(sigma_p) - sigma_t) / sigma_t),
             n=self._n,
         )
 

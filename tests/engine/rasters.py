@@ -1,0 +1,131 @@
+"""Small rasters for the tests, and downscaling them in a line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+from numpy.typing import NDArray
+from rasterio.transform import Affine, from_origin
+from torch import nn
+
+from groklst_engine.bands import Role
+from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, write_scene
+from groklst_engine.jobs import DownscaleJob, GuidanceSource, LstSource
+from groklst_engine.models.zoo import create_model
+from groklst_engine.predict import DownscaleResult, downscale
+from groklst_engine.weights import ModelCard, save_weights
+
+UTM = "EPSG:32612"
+CORNER = (400_000, 4_500_000)
+PIXEL = 240.0
+NODATA = -9999.0
+ROLES: tuple[Role, ...] = ("ndvi", "nir", "dem")
+
+
+def coarse_lst(side: int = 16, seed: int = 0) -> NDArray[np.float32]:
+    """Kelvin that vary from pixel to pixel."""
+    return (300 + np.random.default_rng(seed).normal(0, 3, (side, side))).astype(np.float32)
+
+
+def write(
+    path: Path,
+    values: NDArray[Any],
+    *,
+    pixel: float = PIXEL,
+    crs: str | None = UTM,
+    transform: Affine | None = None,
+    nodata: float | None = None,
+    names: Iterable[str] = (),
+    unit: str | None = None,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    **profile: Any,
+) -> Path:
+    """Write ``(H, W)`` or ``(C, H, W)`` values; by default at one and the same UTM corner."""
+    bands = values if values.ndim == 3 else values[None]
+    place = transform if transform is not None else from_origin(*CORNER, pixel, pixel)
+    shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
+    with rasterio.open(
+        path, "w", driver="GTiff", crs=crs, transform=place, nodata=nodata, **shape, **profile
+    ) as dataset:
+        dataset.write(bands)
+        dataset.scales, dataset.offsets = (scale,) * len(bands), (offset,) * len(bands)
+        if names:
+            dataset.descriptions = tuple(names)
+        if unit:
+            dataset.units = (unit,) * len(bands)
+    return path
+
+
+def read(path: Path) -> NDArray[np.float32]:
+    """The first band, NaN where missing."""
+    with rasterio.open(path) as dataset:
+        values: NDArray[np.float32] = dataset.read(1, masked=True).filled(np.nan)
+    return values
+
+
+def job_for(lst: Path, *guidance: Path, output: Path, **options: Any) -> DownscaleJob:
+    """A downscaling job, by default by 4 with back-projected bicubic."""
+    sources = tuple(GuidanceSource(path=str(path)) for path in guidance)
+    wish: dict[str, Any] = {"scale": 4, "method": "bicubic-ibp", "output": output, "device": "cpu"}
+    if isinstance(options.get("lst"), dict):
+        options["lst"] = LstSource(path=str(lst), **options["lst"])
+    return DownscaleJob(**{"lst": LstSource(path=str(lst)), "guidance": sources} | wish | options)
+
+
+def fine(lst: Path, *guidance: Path, output: Path, **options: Any) -> NDArray[np.float32]:
+    """Downscale and read the result."""
+    return read(run(lst, *guidance, output=output, **options).output)
+
+
+def run(lst: Path, *guidance: Path, output: Path, **options: Any) -> DownscaleResult:
+    """Downscale."""
+    return downscale(job_for(lst, *guidance, output=output, **options))
+
+
+def block_means(values: NDArray[np.floating], scale: int) -> NDArray[np.float64]:
+    """Means over the valid pixels of each block, NaN where there are none."""
+    rows, columns = values.shape[0] // scale, values.shape[1] // scale
+    blocks = values.astype(np.float64).reshape(rows, scale, columns, scale).transpose(0, 2, 1, 3)
+    blocks = blocks.reshape(rows, columns, -1)
+    count = np.isfinite(blocks).sum(-1)
+    return np.where(count > 0, np.nansum(blocks, -1) / np.maximum(count, 1), np.nan)
+
+
+def repeated(coarse: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Each pixel as a block."""
+    return coarse.repeat(scale, 0).repeat(scale, 1)
+
+
+def cropped(scene: SyntheticScene, side: int, folder: Path, scale: int, **options: Any) -> ScenePaths:
+    """Write the upper left part of a scene."""
+    bands = {role: band[:side, :side] for role, band in scene.guidance.items()}
+    part = dataclasses.replace(scene, lst=scene.lst[:side, :side], guidance=bands)
+    return write_scene(part, folder, scale, **options)
+
+
+def random_weights(path: Path, architecture: str, scales: tuple[int, ...], head: float, **arguments: Any) -> Path:
+    """A weights file of a network that was never trained; its head is random and of the given size."""
+    torch.manual_seed(0)
+    preset = arguments.pop("preset", None)
+    network = create_model(architecture, scale=scales[0], guidance_bands=len(ROLES), preset=preset, **arguments)
+    last = [module for module in network.head.modules() if isinstance(module, nn.Conv2d)][-1]
+    nn.init.normal_(last.weight, std=head)
+    resolved = {**arguments, "preset": preset} if preset else arguments
+    card = ModelCard(
+        name=path.stem, architecture=architecture, arguments=_own(architecture, resolved), scales=scales, roles=ROLES
+    )
+    save_weights(path, network, card)
+    return path
+
+
+def _own(architecture: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from groklst_engine.models.zoo import get_spec
+
+    return get_spec(architecture).arguments(**arguments)

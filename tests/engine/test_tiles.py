@@ -1,0 +1,86 @@
+"""The tile plan: everything is covered once, blends sum to 1, and the mosaic is the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from groklst_engine.tiles import Mosaic, TilePlan
+
+PLANS = [
+    TilePlan(height, width, core, halo, ramp)
+    for core, halo, ramp in [(5, 0, 0), (7, 3, 0), (8, 2, 4), (16, 8, 8), (9, 1, 2)]
+    for height, width in [(1, 1), (core - 1, core), (core + 1, core), (core + ramp, 3 * core + 1), (40, 23)]
+]
+every_plan = pytest.mark.parametrize("plan", PLANS, ids=str)
+
+
+def mosaic_of(plan: TilePlan, whole: np.ndarray, scale: int) -> np.ndarray:
+    """Take a field apart by the plan and put it together again."""
+    mosaic = Mosaic(plan, scale)
+    result = np.full_like(whole, np.inf)
+    for tile in plan:
+        rows, columns = slice(tile.keep.top, tile.keep.bottom), slice(tile.keep.left, tile.keep.right)
+        mosaic.add(tile, whole.reshape(plan.height, scale, plan.width, scale)[rows, :, columns].reshape(
+            (tile.keep.bottom - tile.keep.top) * scale, -1))  # fmt: skip
+        if tile.last_in_row:
+            top, done = mosaic.take(tile.row)
+            result[top : top + len(done)] = done
+    return result
+
+
+def field(plan: TilePlan, scale: int) -> np.ndarray:
+    shape = (plan.height * scale, plan.width * scale)
+    return np.random.default_rng(0).normal(300, 5, shape).astype(np.float32)
+
+
+@every_plan
+def test_weights_sum_to_one(plan: TilePlan) -> None:
+    total = np.zeros((plan.height, plan.width))
+    for tile in plan:
+        total[tile.keep.top : tile.keep.bottom, tile.keep.left : tile.keep.right] += plan.weights(tile)
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+@every_plan
+@pytest.mark.parametrize("scale", [1, 3])
+def test_the_mosaic_is_the_whole(plan: TilePlan, scale: int) -> None:
+    whole = field(plan, scale)
+    if plan.ramp == 0:
+        np.testing.assert_array_equal(mosaic_of(plan, whole, scale), whole)
+    else:
+        np.testing.assert_allclose(mosaic_of(plan, whole, scale), whole, rtol=3e-7)
+
+
+@pytest.mark.parametrize("ramp", [0, 4])
+def test_missing_pixels_stay_missing_and_harm_no_other(ramp: int) -> None:
+    plan = TilePlan(20, 20, 8, 2, ramp)
+    whole = field(plan, 2)
+    whole[3:20, 14:19] = np.nan
+    np.testing.assert_allclose(mosaic_of(plan, whole, 2), whole, rtol=3e-7)
+
+
+@every_plan
+def test_all_tiles_have_one_shape_and_their_halo(plan: TilePlan) -> None:
+    tiles = list(plan)
+    assert len(tiles) == len(plan) == plan.rows * plan.columns
+    shapes = {(t.read.bottom - t.read.top, t.read.right - t.read.left) for t in tiles}
+    assert len(shapes) == 1
+    for tile in tiles:
+        assert tile.keep.top - tile.read.top >= plan.halo
+        assert tile.read.bottom - tile.keep.bottom >= plan.halo
+        assert tile.keep.left - tile.read.left >= plan.halo
+        assert tile.read.right - tile.keep.right >= plan.halo
+    assert sum(tile.last_in_row for tile in tiles) == plan.rows
+
+
+def test_the_ramp_rises_by_a_raised_cosine() -> None:
+    first, second = TilePlan(1, 20, 10, 0, 2)
+    weights = TilePlan(1, 20, 10, 0, 2).weights(second)[0, :4]
+    np.testing.assert_allclose(weights, np.sin(np.pi / 2 * (np.arange(4) + 0.5) / 4) ** 2, rtol=1e-6)
+    assert (first.keep.right, second.keep.left) == (12, 8)
+
+
+def test_a_core_must_hold_both_ramps() -> None:
+    with pytest.raises(ValueError, match="too small for a ramp"):
+        TilePlan(20, 20, 7, 0, 4)
