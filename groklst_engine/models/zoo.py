@@ -9,8 +9,10 @@ from torch import nn
 
 from groklst_engine.errors import ModelError
 from groklst_engine.models import (
+    ahmf,
     cfgn,
     codon,
+    ctn,
     cunet,
     dbpn,
     dct,
@@ -22,9 +24,13 @@ from groklst_engine.models import (
     fenet,
     guided_residual,
     mocolsk,
+    msg,
+    ngswin,
     p2p,
+    pac,
     rcan,
     rdn,
+    safmn,
     srcnn,
     srfbn,
     svlrm,
@@ -48,8 +54,10 @@ GUIDED_RESIDUAL = ModelSpec(
 )
 
 MODELS: dict[str, ModelSpec] = {
+    "ahmf": ahmf.SPEC,
     "cfgn": cfgn.SPEC,
     "codon": codon.SPEC,
+    "ctn": ctn.SPEC,
     "cunet": cunet.SPEC,
     "dbpn": dbpn.SPEC,
     "dct": dct.SPEC,
@@ -61,9 +69,13 @@ MODELS: dict[str, ModelSpec] = {
     "fenet": fenet.SPEC,
     "guided-residual": GUIDED_RESIDUAL,
     "mocolsk": mocolsk.SPEC,
+    "msg": msg.SPEC,
+    "ngswin": ngswin.SPEC,
     "p2p": p2p.SPEC,
+    "pac": pac.SPEC,
     "rcan": rcan.SPEC,
     "rdn": rdn.SPEC,
+    "safmn": safmn.SPEC,
     "srcnn": srcnn.SPEC,
     "srfbn": srfbn.SPEC,
     "svlrm": svlrm.SPEC,
