@@ -5,21 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from groklst_engine.errors import ModelError
-
-
-def head_width(channels: int, heads: int) -> int:
-    """Channels of each attention head.
-
-    Raises:
-        ModelError: If the heads cannot share the channels evenly.
-    """
-    if channels % heads:
-        raise ModelError(
-            f"{heads} attention heads cannot share {channels} channels evenly: make the width a multiple of the heads."
-        )
-    return channels // heads
-
 
 class MLP(nn.Sequential):
     """Two linear layers with a GELU between them, on the last axis.

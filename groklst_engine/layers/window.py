@@ -8,13 +8,21 @@ windows is ``(B·n, w², C)``: the n windows of the first image row by row, then
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groklst_engine.layers.transformer import head_width
+
+def channels_last(image: Tensor) -> Tensor:
+    """``(B, C, H, W)`` to ``(B, H, W, C)``."""
+    return image.permute(0, 2, 3, 1)
+
+
+def channels_first(image: Tensor) -> Tensor:
+    """``(B, H, W, C)`` to ``(B, C, H, W)``."""
+    return image.permute(0, 3, 1, 2)
 
 
 def window_partition(image: Tensor, side: int) -> Tensor:
@@ -30,30 +38,11 @@ def window_reverse(windows: Tensor, side: int, height: int, width: int) -> Tenso
     return grid.transpose(2, 3).reshape(-1, height, width, windows.shape[-1])
 
 
-def through_windows(transform: Callable[[Tensor], Tensor], image: Tensor, side: int, shift: int = 0) -> Tensor:
-    """Transform images window by window.
-
-    Args:
-        transform: Takes and gives ``(B·n, w², C)``.
-        image: ``(B, H, W, C)``.
-        side: Of a window.
-        shift: How far the windows are moved to the right and to the bottom; those that leave the image enter it again
-            on the other side.
-
-    Returns:
-        ``(B, H, W, C)``.
-    """
-    height, width = image.shape[1:3]
-    rolled = image.roll((-shift, -shift), (1, 2)) if shift else image
-    result = window_reverse(transform(window_partition(rolled, side)), side, height, width)
-    return result.roll((shift, shift), (1, 2)) if shift else result
-
-
 def shifted_window_mask(image: Tensor, side: int, shift: int) -> Tensor:
     """What keeps pixels from opposite borders of an image apart that share a shifted window.
 
     Args:
-        image: ``(B, C, H, W)``; gives size, type and device.
+        image: ``(B, H, W, C)``; gives size, type and device.
         side: Of a window.
         shift: Of the windows.
 
@@ -65,10 +54,31 @@ def shifted_window_mask(image: Tensor, side: int, shift: int) -> Tensor:
         position = torch.arange(size, device=image.device)
         return (position >= size - side).int() + (position >= size - shift)
 
-    height, width = image.shape[-2:]
+    height, width = image.shape[1:3]
     regions = 3 * region(height)[:, None] + region(width)
     labels = window_partition(regions[None, ..., None], side).squeeze(-1)
     return torch.where(labels[:, :, None] == labels[:, None], 0.0, -100.0).to(image.dtype)
+
+
+def attend_in_windows(attention: nn.Module, image: Tensor, side: int, shift: int = 0) -> Tensor:
+    """Attention among the pixels of each window.
+
+    Args:
+        attention: Takes ``(B·n, w², C)`` and a mask, and gives ``(B·n, w², C)``.
+        image: ``(B, H, W, C)``.
+        side: Of a window.
+        shift: How far the windows are moved to the right and to the bottom; those that leave the image enter it again
+            on the other side.
+
+    Returns:
+        ``(B, H, W, C)``.
+    """
+    height, width = image.shape[1:3]
+    if not shift:
+        return window_reverse(attention(window_partition(image, side), None), side, height, width)
+    windows = window_partition(image.roll((-shift, -shift), (1, 2)), side)
+    attended = attention(windows, shifted_window_mask(image, side, shift))
+    return window_reverse(attended, side, height, width).roll((shift, shift), (1, 2))
 
 
 def relative_position_index(side: int, device: torch.device) -> Tensor:
@@ -110,15 +120,46 @@ class WindowAttention(nn.Module):
     def __init__(self, channels: int, side: int, heads: int) -> None:
         super().__init__()
         self.side = side
-        self.split = (3, heads, head_width(channels, heads))
+        self.split = (3, heads, channels // heads)
         self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * side - 1) ** 2, heads), std=0.02))
         self.qkv = nn.Linear(channels, 3 * channels)
         self.project = nn.Linear(channels, channels)
 
-    def forward(self, windows: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
         """``(B·n, w², C)`` to the same shape; ``mask``, ``(n, w², w²)``, is added to the logits."""
         query, key, value = self.qkv(windows).unflatten(-1, self.split).permute(2, 0, 3, 1, 4)
         bias = window_bias(self.table, self.side, mask, len(windows))
         mixed = F.scaled_dot_product_attention(query, key, value, bias)
+        result: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
+        return result
+
+
+class CosineWindowAttention(nn.Module):
+    """Window attention by the angle between query and key, sharpened by a learnt factor per head.
+
+    Reference: Liu et al., Swin Transformer V2: Scaling Up Capacity and Resolution, CVPR 2022.
+
+    Args:
+        channels: Width C in and out.
+        side: Of a window.
+        heads: Number of heads; what remains of C after sharing it among them is not used inside.
+    """
+
+    def __init__(self, channels: int, side: int, heads: int) -> None:
+        super().__init__()
+        width = channels // heads
+        self.side = side
+        self.split = (3, heads, width)
+        self.log_sharpness = nn.Parameter(torch.full((heads, 1, 1), math.log(10)))
+        self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * side - 1) ** 2, heads), std=0.02))
+        self.qkv = nn.Linear(channels, 3 * heads * width)
+        self.project = nn.Linear(heads * width, channels)
+
+    def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
+        """``(B·n, w², C)`` to the same shape; ``mask``, ``(n, w², w²)``, is added to the logits."""
+        query, key, value = self.qkv(windows).unflatten(-1, self.split).permute(2, 0, 3, 1, 4)
+        sharp_query = F.normalize(query, dim=-1) * self.log_sharpness.clamp(max=math.log(100)).exp()
+        bias = window_bias(self.table, self.side, mask, len(windows))
+        mixed = F.scaled_dot_product_attention(sharp_query, F.normalize(key, dim=-1), value, bias, scale=1.0)
         result: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
         return result

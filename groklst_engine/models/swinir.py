@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -10,8 +11,8 @@ from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.padding import padded
 from groklst_engine.layers.resample import PixelShuffleUpsampler
 from groklst_engine.layers.transformer import MLP, DropPath, init_linear_layers
-from groklst_engine.layers.window import WindowAttention, shifted_window_mask, through_windows
-from groklst_engine.models.spec import ModelSpec, Paper
+from groklst_engine.layers.window import WindowAttention, attend_in_windows, channels_first, channels_last
+from groklst_engine.models.spec import ModelSpec, Paper, require
 
 
 class SwinBlock(nn.Module):
@@ -38,37 +39,29 @@ class SwinBlock(nn.Module):
         self.mlp = MLP(channels, int(channels * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``(B, H, W, C)`` to the same shape; ``mask`` is that of shifted windows."""
-
-        def attend(windows: Tensor) -> Tensor:
-            attended: Tensor = self.attention(windows, mask if self.shift else None)
-            return attended
-
-        x = x + self.drop_path(through_windows(attend, self.norm1(x), self.window, self.shift))
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, H, W, C)`` to the same shape."""
+        x = x + self.drop_path(attend_in_windows(self.attention, self.norm1(x), self.window, self.shift))
         result: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return result
 
 
 class ResidualSwinGroup(nn.Module):
-    """Swin blocks, every other one with shifted windows, and a 3×3 convolution, added to the input.
+    """Swin blocks and a 3×3 convolution, added to the input.
 
     Args:
-        blocks: Map ``(B, H, W, C)`` and a mask to the same shape.
+        blocks: Map ``(B, H, W, C)`` to the same shape.
         channels: Width C in and out.
     """
 
-    def __init__(self, blocks: list[SwinBlock], channels: int) -> None:
+    def __init__(self, blocks: Iterable[SwinBlock], channels: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.Sequential(*blocks)
         self.conv = same_conv(channels, channels)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``(B, H, W, C)`` to the same shape; ``mask`` is that of shifted windows."""
-        deep = x
-        for block in self.blocks:
-            deep = block(deep, mask)
-        residual: Tensor = self.conv(deep.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, H, W, C)`` to the same shape."""
+        residual: Tensor = channels_last(self.conv(channels_first(self.blocks(x))))
         return x + residual
 
 
@@ -84,6 +77,9 @@ class SwinIR(nn.Module):
         mlp_ratio: Width of the perceptrons' hidden layers, in ``num_feats``.
         upsampler_feats: Width behind the transformer.
         drop_path: Probability of leaving out the last block in training; it rises to this from 0 at the first one.
+
+    Raises:
+        ModelError: If an argument cannot be used.
     """
 
     def __init__(
@@ -99,6 +95,8 @@ class SwinIR(nn.Module):
         drop_path: float = 0.1,
     ) -> None:
         super().__init__()
+        require(num_feats % n_heads == 0, "swinir", f"n_heads is {n_heads}: choose a divisor of num_feats={num_feats}")
+        require(window % 2 == 0, "swinir", f"window is {window}: choose an even number")
         last = max(1, sum(depths) - 1)
         numbers = itertools.count()
 
@@ -116,7 +114,9 @@ class SwinIR(nn.Module):
         self.window = window
         self.head = same_conv(1, num_feats)
         self.norm_in = nn.LayerNorm(num_feats)
-        self.groups = nn.ModuleList(ResidualSwinGroup([block(i) for i in range(depth)], num_feats) for depth in depths)
+        self.groups = nn.Sequential(
+            *(ResidualSwinGroup((block(i) for i in range(depth)), num_feats) for depth in depths)
+        )
         self.norm_out = nn.LayerNorm(num_feats)
         self.body_end = same_conv(num_feats, num_feats)
         self.tail = nn.Sequential(
@@ -139,11 +139,8 @@ class SwinIR(nn.Module):
         """
         height, width = lst.shape[-2:]
         shallow = self.head(padded(lst.to(self.head.weight.dtype), self.window))
-        mask = shifted_window_mask(shallow, self.window, self.window // 2)
-        x = self.norm_in(shallow.permute(0, 2, 3, 1))
-        for group in self.groups:
-            x = group(x, mask)
-        deep = self.body_end(self.norm_out(x).permute(0, 3, 1, 2)) + shallow
+        x = self.norm_out(self.groups(self.norm_in(channels_last(shallow))))
+        deep = self.body_end(channels_first(x)) + shallow
         result: Tensor = self.tail(deep)
         return result[..., : self.scale * height, : self.scale * width].to(lst.dtype)
 
