@@ -66,7 +66,8 @@ class DistillBlock(nn.Module):
 class CFGN(nn.Module):
     """A chain of distillation blocks whose every stage reaches the end, and one sub-pixel convolution.
 
-    It has no interpolated skip, and is the benchmark's base variant: plain residual steps instead of the paper's context-guided ones.
+    It has no interpolated skip, and is the benchmark's base variant: plain residual steps instead of the paper's
+    context-guided ones.
 
     Args:
         scale: Any whole number.
