@@ -148,3 +148,37 @@ class ESAMap(nn.Module):
             pooled = conv(F.relu(pooled) if i else pooled)
         view = F.interpolate(pooled, size=x.shape[-2:], mode="bilinear", align_corners=False)
         return torch.sigmoid(self.excite(view + self.keep(squeezed)))
+
+
+class EnhancedSpatialAttention(nn.Module):
+    """Scale every pixel of every channel by a gate computed from a coarser view of the image around it.
+
+    Reference: Liu et al., Residual Feature Aggregation Network for Image Super-Resolution, CVPR 2020.
+
+    Args:
+        channels: Width C in and out.
+        hidden: Width in between.
+        n_convs: Number of convolutions on the coarser view.
+    """
+
+    def __init__(self, channels: int, hidden: int, n_convs: int = 3) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.shrink = nn.Conv2d(hidden, hidden, 3, stride=2)
+        convs: list[nn.Module] = [same_conv(hidden, hidden)]
+        for _ in range(n_convs - 1):
+            convs += [nn.ReLU(), same_conv(hidden, hidden)]
+        self.convs = nn.Sequential(*convs)
+        self.keep = nn.Conv2d(hidden, hidden, 1)
+        self.expand = nn.Conv2d(hidden, channels, 1)
+
+    def gates(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)``, H and W 15 or more, to gates from 0 to 1 of the same shape."""
+        reduced = self.reduce(x)
+        view = self.convs(F.max_pool2d(self.shrink(reduced), kernel_size=7, stride=3))
+        view = F.interpolate(view, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return torch.sigmoid(self.expand(view + self.keep(reduced)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)``, H and W 15 or more, to the same shape."""
+        return x * self.gates(x)

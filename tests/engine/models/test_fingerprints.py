@@ -37,7 +37,7 @@ AFTER_FILL: dict[str, Callable[[nn.Module], object]] = {
 
 RUNNING_STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
 
-STRETCHED = {"FEN": 4}
+STRETCHED = {"FEN": 4, "ctn": 2}
 """Published networks that stretch their pooling cells where the size is no multiple of this; ours stay in place."""
 
 
