@@ -11,6 +11,11 @@ def same_conv(in_channels: int, out_channels: int, kernel_size: int = 3, bias: b
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
 
 
+def conv_prelu(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Sequential:
+    """``same_conv``, then a PReLU with one slope for all channels."""
+    return nn.Sequential(same_conv(in_channels, out_channels, kernel_size), nn.PReLU())
+
+
 def conv_per_sample(x: Tensor, weights: Tensor) -> Tensor:
     """Convolve each sample with its own filter, zero-padded to keep height and width.
 

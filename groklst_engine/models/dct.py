@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from groklst_engine.layers.attention import ESAMap
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.precision import widened, without_autocast
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -155,11 +156,10 @@ class DCTNet(nn.Module):
 
     def _solve(self, lst: Tensor, guidance: Tensor, attention: Tensor) -> Tensor:
         """Features and attention, ``(B, C, H, W)`` each, to the solution, in float32 at least."""
-        exact = torch.promote_types(lst.dtype, torch.float32)
-        with torch.autocast(lst.device.type, enabled=False):
-            weight = self.log_weight.to(exact).exp()
-            edges = laplacian(laplacian(guidance.to(exact)) * attention.to(exact))
-            return solve_screened_poisson(weight * edges + lst.to(exact), weight)
+        with without_autocast(lst):
+            weight = widened(self.log_weight).exp()
+            edges = laplacian(laplacian(widened(guidance)) * widened(attention))
+            return solve_screened_poisson(weight * edges + widened(lst), weight)
 
 
 SPEC = ModelSpec(
