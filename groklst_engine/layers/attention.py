@@ -121,35 +121,6 @@ class SpatialMap(nn.Module):
         return torch.sigmoid(self.conv(summary.flip(1) if self.max_first else summary))
 
 
-class ESAMap(nn.Module):
-    """Enhanced spatial attention: gates for every pixel and channel, from a strongly pooled view of the surroundings.
-
-    Reference: Liu et al., Residual Feature Aggregation Network for Image Super-Resolution, CVPR 2020.
-
-    Args:
-        channels: Width C in and out.
-        hidden: Width of the pooled view.
-        n_convs: Convolutions of the pooled view, with a ReLU between them.
-    """
-
-    def __init__(self, channels: int, hidden: int, n_convs: int = 3) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.halve = nn.Conv2d(hidden, hidden, 3, stride=2)
-        self.convs = nn.ModuleList(same_conv(hidden, hidden) for _ in range(n_convs))
-        self.keep = nn.Conv2d(hidden, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to gates from 0 to 1 of the same shape; height and width are at least 15."""
-        squeezed = self.squeeze(x)
-        pooled = F.max_pool2d(self.halve(squeezed), kernel_size=7, stride=3)
-        for i, conv in enumerate(self.convs):
-            pooled = conv(F.relu(pooled) if i else pooled)
-        view = F.interpolate(pooled, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.sigmoid(self.excite(view + self.keep(squeezed)))
-
-
 class EnhancedSpatialAttention(nn.Module):
     """Scale every pixel of every channel by a gate computed from a coarser view of the image around it.
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groklst_engine.layers.attention import ESAMap
+from groklst_engine.layers.attention import EnhancedSpatialAttention
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
 from groklst_engine.layers.precision import widened, without_autocast
@@ -121,7 +121,7 @@ class DCTNet(nn.Module):
         self.lst_head = nn.Sequential(same_conv(1, num_feats), nn.ReLU())
         self.guidance_head = nn.Sequential(same_conv(guidance_bands, num_feats), nn.ReLU())
         self.blocks = nn.ModuleList(CoupledBlock(num_feats) for _ in range(num_blocks))
-        self.edge_attention = ESAMap(num_feats, num_feats // 4)
+        self.edge_attention = EnhancedSpatialAttention(num_feats, num_feats // 4)
         self.log_weight = nn.Parameter(torch.empty(1, num_feats, 1, 1).normal_(0.1, 0.3))
         self.decoder = nn.Sequential(
             same_conv(num_feats, num_feats // 2),
@@ -150,7 +150,7 @@ class DCTNet(nn.Module):
         guidance_features = self.guidance_head(fine)
         for block in self.blocks:
             lst_features, guidance_features = block(lst_features, guidance_features)
-        solution = self._solve(lst_features, guidance_features, self.edge_attention(guidance_features))
+        solution = self._solve(lst_features, guidance_features, self.edge_attention.gates(guidance_features))
         result: Tensor = self.decoder(solution.to(coarse.dtype))
         return result.to(lst.dtype)
 
