@@ -51,9 +51,8 @@ def write(
     bands = values if values.ndim == 3 else values[None]
     place = transform if transform is not None else from_origin(*CORNER, pixel, pixel)
     shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
-    with rasterio.open(
-        path, "w", driver="GTiff", crs=crs, transform=place, nodata=nodata, **shape, **profile
-    ) as dataset:
+    options = {"driver": "GTiff", "crs": crs, "transform": place, "nodata": nodata, **shape, **profile}
+    with rasterio.open(path, "w", **options) as dataset:
         dataset.write(bands)
         dataset.scales, dataset.offsets = (scale,) * len(bands), (offset,) * len(bands)
         if names:
