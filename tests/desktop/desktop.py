@@ -42,7 +42,14 @@ def make_profile(folder: Path, plugin: Path) -> Path:
 
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without what would change how QGIS starts."""
-    unwanted = ("QT_QPA_PLATFORM", "QGIS_PREFIX_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    unwanted = (
+        "QT_QPA_PLATFORM",
+        "QGIS_PREFIX_PATH",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "VIRTUAL_ENV",
+        "GROKLST_ENGINE_PYTHON",
+    )
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     # QGIS takes the first Python on the path for its own
     return {**kept, "PATH": f"/usr/bin:{kept['PATH']}", "LC_ALL": "C.UTF-8", **extra}

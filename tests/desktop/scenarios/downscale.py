@@ -19,6 +19,8 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     steps.wait_until_idle(drive)
     drive.wait_for_map()
     drive.screenshot("result")
+    message = drive.iface.messageBar().currentItem().text()
+    assert "is done after" in message, message
 
     (fine,) = [layer for layer in QgsProject.instance().mapLayers().values() if layer.source() == output]
     assert fine.extent() == coarse.extent()
@@ -29,5 +31,3 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     assert report.isVisible()
     assert "RMSE" in report.toPlainText()
     assert drive.find(QPushButton, "openReportButton").isEnabled()
-    message = drive.iface.messageBar().currentItem()
-    assert "is done after" in message.text()

@@ -25,7 +25,9 @@ def open_dock(drive: Drive) -> QgsDockWidget:
     dock = drive.find(QgsDockWidget, "GroklstDock")
     assert dock.isVisible()
     methods = drive.find(QComboBox, "methodCombo")
-    drive.wait(lambda: methods.isEnabled() and methods.count(), "the methods of the engine", 40)
+    refusal = drive.find(QPushButton, "engineSettingsButton")
+    drive.wait(lambda: methods.count() or refusal.isVisible(), "the methods of the engine", 40)
+    assert methods.isEnabled(), drive.find(QLabel, "methodDescription").text()
     return dock
 
 

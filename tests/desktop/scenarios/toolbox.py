@@ -5,7 +5,7 @@ from __future__ import annotations
 import processing
 from drive import Drive
 from qgis.core import QgsProject
-from qgis.PyQt.QtWidgets import QDialogButtonBox, QPushButton
+from qgis.PyQt.QtWidgets import QDialogButtonBox, QPushButton, QTextEdit
 from scenarios import steps
 
 
@@ -20,8 +20,11 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     drive.screenshot("dialog")
     (run_button,) = [button for button in dialog.findChildren(QPushButton) if button.text() == "Run"]
     drive.click(run_button)
-    drive.wait(lambda: len(QgsProject.instance().mapLayers()) == 3, "the result", 40)
+    (log,) = [text for text in dialog.findChildren(QTextEdit) if text.objectName() == "txtLog"]
+    drive.wait(lambda: "Loading resulting layers" in log.toPlainText() or "failed" in log.toPlainText(), "the end", 40)
+    drive.pump(0.5)
     drive.screenshot("result")
+    assert len(QgsProject.instance().mapLayers()) == 3, log.toPlainText()
     (fine,) = QgsProject.instance().mapLayersByName("Fine LST")
     assert fine.source() == output
     assert fine.extent() == coarse.extent()
