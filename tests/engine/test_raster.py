@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from rasters import NODATA, UTM, coarse_lst, read, write
 from rasterio.crs import CRS
 from rasterio.transform import Affine, from_origin
+from rasters import NODATA, UTM, coarse_lst, read, write
 
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.grid import Grid

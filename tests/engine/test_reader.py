@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from rasters import CORNER, NODATA, PIXEL, UTM, block_means, coarse_lst, repeated, write
 from rasterio.transform import Affine, from_origin
 from rasterio.warp import transform
+from rasters import CORNER, NODATA, PIXEL, UTM, block_means, coarse_lst, repeated, write
 
 from groklst_engine import reader as module
 from groklst_engine.bands import Role
