@@ -20,6 +20,19 @@ def up_bilinear(x: Tensor, scale: int) -> Tensor:
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
+def phase_stack(x: Tensor, factor: int) -> Tensor:
+    """Each ``factor`` × ``factor`` pixels become one, their values its channels, pixel by pixel, row by row.
+
+    Args:
+        x: ``(B, C, H, W)``; height and width are multiples of ``factor``.
+        factor: Any whole number.
+
+    Returns:
+        ``(B, factor²·C, H/factor, W/factor)``; ``pixel_unshuffle`` would put them band by band.
+    """
+    return F.pixel_unshuffle(x, factor).unflatten(1, (x.shape[1], -1)).transpose(1, 2).flatten(1, 2)
+
+
 def radius_behind_bicubic(fine_radius: int, scale: int) -> int:
     """Coarse pixels around a coarse pixel that matter where ``fine_radius`` pixels of its ``up_bicubic`` matter."""
     return math.ceil(fine_radius / scale + 1.5)
