@@ -29,7 +29,7 @@ class GlobalResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        energy = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True)
+        energy: Tensor = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True)
         share = energy / (energy.mean(dim=1, keepdim=True) + 1e-6)
         return x + self.gain * (x * share) + self.bias
 
