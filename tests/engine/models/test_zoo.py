@@ -16,6 +16,14 @@ KELVIN_PER_UNIT = 14.7
 """Standard deviation of the LST by which networks' units are usually made."""
 
 MAY_START_IDLE = {
+    "act": (
+        r"attention\.(squeeze\.|excite\.weight)",
+        "as mocolsk's",
+    ),
+    "dagf": (
+        r"attention\.2\.2\.weight|tail\.1\.weight",
+        "the slope of a PReLU has no effect where its one channel is positive everywhere",
+    ),
     "fenet": (
         r"attention\w*\.(squeeze\.|excite\.weight)",
         "as mocolsk's",
