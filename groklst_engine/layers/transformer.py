@@ -3,7 +3,25 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
+    """Multi-head attention: every token becomes a mean of the values, weighted by how its query meets their keys.
+
+    Args:
+        query: ``(B, T, C)``; its channels, like the others', are those of the first head, of the second one, …
+        key: ``(B, S, C)``.
+        value: ``(B, S, C)``.
+        heads: Number of heads, a divisor of C.
+        bias: Added to the logits, ``(B, heads, T, S)`` or a shape that broadcasts to it.
+
+    Returns:
+        ``(B, T, C)``.
+    """
+    query, key, value = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(2)
 
 
 class MLP(nn.Sequential):

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groklst_engine.layers.transformer import attend
+
 
 def channels_last(image: Tensor) -> Tensor:
     """``(B, C, H, W)`` to ``(B, H, W, C)``."""
@@ -120,17 +122,16 @@ class WindowAttention(nn.Module):
     def __init__(self, channels: int, side: int, heads: int) -> None:
         super().__init__()
         self.side = side
-        self.split = (3, heads, channels // heads)
+        self.heads = heads
         self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * side - 1) ** 2, heads), std=0.02))
         self.qkv = nn.Linear(channels, 3 * channels)
         self.project = nn.Linear(channels, channels)
 
     def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
         """``(B·n, w², C)`` to the same shape; ``mask``, ``(n, w², w²)``, is added to the logits."""
-        query, key, value = self.qkv(windows).unflatten(-1, self.split).permute(2, 0, 3, 1, 4)
+        query, key, value = self.qkv(windows).chunk(3, dim=-1)
         bias = window_bias(self.table, self.side, mask, len(windows))
-        mixed = F.scaled_dot_product_attention(query, key, value, bias)
-        result: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
+        result: Tensor = self.project(attend(query, key, value, self.heads, bias))
         return result
 
 

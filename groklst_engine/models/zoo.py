@@ -9,6 +9,7 @@ from torch import nn
 
 from groklst_engine.errors import ModelError
 from groklst_engine.models import (
+    act,
     ahmf,
     cfgn,
     codon,
@@ -41,6 +42,7 @@ from groklst_engine.models import (
     san,
     srcnn,
     srfbn,
+    suft,
     svlrm,
     swinir,
 )
@@ -62,6 +64,7 @@ GUIDED_RESIDUAL = ModelSpec(
 )
 
 MODELS: dict[str, ModelSpec] = {
+    "act": act.SPEC,
     "ahmf": ahmf.SPEC,
     "cfgn": cfgn.SPEC,
     "codon": codon.SPEC,
@@ -94,6 +97,7 @@ MODELS: dict[str, ModelSpec] = {
     "san": san.SPEC,
     "srcnn": srcnn.SPEC,
     "srfbn": srfbn.SPEC,
+    "suft": suft.SPEC,
     "svlrm": svlrm.SPEC,
     "swinir": swinir.SPEC,
 }
