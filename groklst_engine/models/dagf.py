@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -79,7 +81,7 @@ def filter_per_pixel(x: Tensor, kernels: Tensor, dilation: int) -> Tensor:
         ``(B, C, H, W)``.
     """
     height, width = x.shape[-2:]
-    side = round(kernels.shape[1] ** 0.5)
+    side = math.isqrt(kernels.shape[1])
     surroundings = F.pad(x, [dilation * (side // 2)] * 4)
     result = torch.zeros_like(x)
     for tap in range(side**2):
