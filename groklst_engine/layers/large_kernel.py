@@ -1,28 +1,61 @@
-"""Large kernels, decomposed."""
+"""Neighbourhoods of several sizes side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groklst_engine.layers.conv import same_conv
 
-class LargeKernelPair(nn.Module):
-    """Features of a small and a large neighbourhood (5×5 and 23×23) from two depth-wise convolutions in a row.
+
+class LargeKernels(nn.Module):
+    """Features of ever larger neighbourhoods, from depth-wise convolutions in a row.
+
+    Kernels 5 and 7, the second dilated by 3, see 5×5 and 23×23 pixels.
 
     Reference: Li et al., Large Selective Kernel Network for Remote Sensing Object Detection, ICCV 2023.
 
     Args:
-        channels: Width C of the input; even. Each result has C/2.
+        channels: Width C of the input; even.
+        kernels: Size (odd) and dilation of each convolution.
+    """
+
+    def __init__(self, channels: int, kernels: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.channels = channels // 2
+        """Width of each result."""
+        self.convs = nn.ModuleList(
+            nn.Conv2d(channels, channels, size, padding=size // 2 * dilation, dilation=dilation, groups=channels)
+            for size, dilation in kernels
+        )
+        self.reduce = nn.ModuleList(nn.Conv2d(channels, self.channels, 1) for _ in kernels)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """``(B, C, H, W)`` to one ``(B, C/2, H, W)`` for each kernel."""
+        features = []
+        for conv, reduce in zip(self.convs, self.reduce, strict=True):
+            x = conv(x)
+            features.append(reduce(x))
+        return features
+
+
+class ParallelKernels(nn.Module):
+    """Features of 3×3 and 5×5 pixels, from two convolutions side by side, the second one dilated.
+
+    Reference: Li et al., Selective Kernel Networks, CVPR 2019, here without batch normalisation.
+
+    Args:
+        channels: Width C of input and results.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.near = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.far = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)
-        self.reduce_near = nn.Conv2d(channels, channels // 2, 1)
-        self.reduce_far = nn.Conv2d(channels, channels // 2, 1)
+        self.channels = channels
+        self.near = same_conv(channels, channels)
+        self.far = nn.Conv2d(channels, channels, 3, padding=2, dilation=2)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, C, H, W)`` to near and far features, ``(B, C/2, H, W)`` each."""
-        near = self.near(x)
-        far = self.far(near)
-        return self.reduce_near(near), self.reduce_far(far)
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """``(B, C, H, W)`` to two of the same shape."""
+        return [F.relu(self.near(x)), F.relu(self.far(x))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,25 @@ def pyramid_tokens(x: Tensor, bins: Sequence[int] = (1, 2, 3, 6)) -> Tensor:
     """
     pools = [F.adaptive_avg_pool2d(x, side).flatten(2) for side in bins]
     return torch.cat(pools, dim=2).transpose(1, 2)
+
+
+def maximum_token(x: Tensor) -> Tensor:
+    """The maximum over the whole image: ``(B, C, H, W)`` to ``(B, 1, C)``."""
+    return x.amax(dim=(2, 3)).unsqueeze(1)
+
+
+def mean_and_maximum_tokens(x: Tensor) -> Tensor:
+    """Mean and maximum over the whole image, in this order: ``(B, C, H, W)`` to ``(B, 2, C)``."""
+    return torch.cat([pyramid_tokens(x, (1,)), maximum_token(x)], dim=1)
+
+
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "average": partial(pyramid_tokens, bins=(1,)),
+    "max": maximum_token,
+    "both": mean_and_maximum_tokens,
+    "pyramid": pyramid_tokens,
+}
+"""Ways from an image ``(B, C, H, W)`` to tokens ``(B, N, C)``."""
 
 
 def channel_mean_max(x: Tensor) -> Tensor:

@@ -1,69 +1,149 @@
-"""MoCoLSK-Net: guided downscaling with a receptive field that both modalities choose, per image."""
+"""MoCoLSK-Net: guided downscaling with a receptive field that both modalities choose, per image.
+
+All rows of the paper's ablations are arguments. Where the paper leaves a variant open, these choices are ours:
+
+* ``C`` (MoCoLSK-CS) is the selective kernel's channel attention over the large-kernel features; the matrix behind its
+  squeezed means is what the modality-conditioned pathway generates, as it generates the filter in ``S``.
+* ``SK-M``, ``LSK-M``, ``LSK-CS-M``: a 1×1 convolution brings the concatenated modalities to the width of one before the
+  original module, which has static weights (LSK: a 7×7 filter) and, for SK, no batch normalisation.
+* ``identity`` passes the guidance features on: both modalities are concatenated and nothing else.
+* A single large kernel keeps the width C/2 of its features; its only mask is a gate.
+* Pooling ``both`` gives two tokens, the mean and the maximum.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from groklst_engine.errors import ModelError
 from groklst_engine.layers.attention import ResidualGroup
-from groklst_engine.layers.conv import conv_per_sample, same_conv
-from groklst_engine.layers.dynamic_mlp import DYNAMIC_MLPS, DynamicFilter
-from groklst_engine.layers.large_kernel import LargeKernelPair
-from groklst_engine.layers.pooling import channel_mean_max, pyramid_tokens
+from groklst_engine.layers.conv import same_conv
+from groklst_engine.layers.dynamic_mlp import DYNAMIC_MLPS
+from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.large_kernel import LargeKernels, ParallelKernels
+from groklst_engine.layers.pooling import POOLINGS
 from groklst_engine.layers.projection import DenseProjection
 from groklst_engine.layers.resample import up_bicubic
+from groklst_engine.layers.selective_kernel import (
+    ChannelMasks,
+    GeneratedWeights,
+    Selection,
+    SpatialMasks,
+    StaticWeights,
+    WeightSource,
+)
 from groklst_engine.models.spec import ModelSpec, Paper
 
+GATED = ("guidance", "lst")
+"""Modalities that what was selected can multiply."""
+
+Kernels = tuple[tuple[int, int], ...]
 _SLOPE = 0.2
 
 
-class SpatialSelection(nn.Module):
-    """Modality-conditioned large selective kernel: pixels choose between a near and a far neighbourhood.
+class Gated(nn.Module):
+    """Multiply one of the modalities by what was selected.
 
-    The filter that decides is generated from both modalities, one for each sample, with gradient.
+    Args:
+        select: Maps LST and guidance features to features of the same shape.
+        gated: One of ``GATED``.
+    """
+
+    def __init__(self, select: nn.Module, gated: str) -> None:
+        super().__init__()
+        self.select = select
+        self.gated = gated
+
+    def forward(self, lst: Tensor, guidance: Tensor) -> Tensor:
+        """``(B, C, H, W)`` twice to the same shape."""
+        selected: Tensor = self.select(lst, guidance)
+        return selected * (guidance if self.gated == "guidance" else lst)
+
+
+class Exchanged(nn.Module):
+    """A fusion module with the roles of the modalities exchanged.
+
+    Args:
+        fuse: The fusion module.
+    """
+
+    def __init__(self, fuse: nn.Module) -> None:
+        super().__init__()
+        self.fuse = fuse
+
+    def forward(self, lst: Tensor, guidance: Tensor) -> Tensor:
+        """``(B, C, H, W)`` twice to the same shape."""
+        fused: Tensor = self.fuse(guidance, lst)
+        return fused
+
+
+class Merged(nn.Module):
+    """Mix both modalities into one first, and give it to a fusion module in the place of both.
+
+    Args:
+        channels: Width C of both modalities.
+        fuse: The fusion module.
+    """
+
+    def __init__(self, channels: int, fuse: nn.Module) -> None:
+        super().__init__()
+        self.merge = nn.Conv2d(2 * channels, channels, 1)
+        self.fuse = fuse
+
+    def forward(self, lst: Tensor, guidance: Tensor) -> Tensor:
+        """``(B, C, H, W)`` twice to the same shape."""
+        merged = self.merge(torch.cat([lst, guidance], dim=1))
+        fused: Tensor = self.fuse(merged, merged)
+        return fused
+
+
+class GuidanceOnly(nn.Module):
+    """No selection: the guidance features as they are."""
+
+    def forward(self, lst: Tensor, guidance: Tensor) -> Tensor:
+        """``(B, C, H, W)`` twice to the same shape."""
+        return guidance
+
+
+def fusion_modules(
+    channels: int, *, large_kernels: Kernels, filter_size: int, gated: str, weights: WeightSource
+) -> dict[str, Callable[[], nn.Module]]:
+    """What may fuse the modalities at a stage, by name: from two feature maps ``(B, C, H, W)`` to a third.
 
     Args:
         channels: Width C of both modalities; even.
-        filter_size: Side of the generated filter; odd.
-        mlp_type: Version of the dynamic MLP.
-        mlp_layers: Its number of layers.
-        mlp_hidden: Its width between layers.
-        reference_compat: As published: one filter, averaged over the batch and cut off from the gradient.
+        large_kernels: Size and dilation of each large kernel.
+        filter_size: Of the filter of ``S``.
+        gated: Which modality ``S`` and ``C`` multiply by what they selected.
+        weights: Of the masks of ``S`` and ``C``.
     """
+    count, half = len(large_kernels), channels // 2
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        filter_size: int,
-        mlp_type: str,
-        mlp_layers: int,
-        mlp_hidden: int,
-        reference_compat: bool,
-    ) -> None:
-        super().__init__()
-        self.large_kernels = LargeKernelPair(channels)
-        self.filter_shape = (2, 2, filter_size, filter_size)
-        self.dynamic_filter = DynamicFilter(channels, 4 * filter_size**2, mlp_type, mlp_layers, mlp_hidden)
-        self.expand = nn.Conv2d(channels // 2, channels, 1)
-        self.reference_compat = reference_compat
+    def over_large_kernels(masks: nn.Module) -> nn.Module:
+        return Selection(LargeKernels(channels, large_kernels), masks, nn.Conv2d(half, channels, 1))
 
-    def forward(self, lst: Tensor, guidance: Tensor) -> Tensor:
-        """LST and guidance features, ``(B, C, H, W)`` each, to selected features of the same shape."""
-        near, far = self.large_kernels(lst)
-        descriptor = channel_mean_max(torch.cat([near, far], dim=1))
-        masks = torch.sigmoid(conv_per_sample(descriptor, self._generate_filters(lst, guidance)))
-        selected: Tensor = self.expand(near * masks[:, :1] + far * masks[:, 1:])
-        return guidance * selected
+    def spatial(size: int, source: WeightSource) -> nn.Module:
+        return Gated(over_large_kernels(SpatialMasks(count, size, source)), gated)
 
-    def _generate_filters(self, lst: Tensor, guidance: Tensor) -> Tensor:
-        """One filter per sample, ``(B, 2, 2, k, k)``."""
-        per_token = self.dynamic_filter(pyramid_tokens(lst), pyramid_tokens(guidance))
-        filters: Tensor = per_token.mean(dim=1).reshape(-1, *self.filter_shape)
-        if self.reference_compat:
-            filters = filters.mean(dim=0, keepdim=True).detach().expand_as(filters)
-        return filters
+    def channel(source: WeightSource) -> nn.Module:
+        return Gated(over_large_kernels(ChannelMasks(count, half, source)), gated)
+
+    def selective_kernel() -> nn.Module:
+        return Selection(ParallelKernels(channels), ChannelMasks(2, channels, StaticWeights), nn.Identity())
+
+    return {
+        "S": lambda: spatial(filter_size, weights),
+        "C": lambda: channel(weights),
+        "identity": GuidanceOnly,
+        "SK-M": lambda: Merged(channels, selective_kernel()),
+        "LSK-M": lambda: Merged(channels, spatial(7, StaticWeights)),
+        "LSK-CS-M": lambda: Merged(channels, channel(StaticWeights)),
+        "MoCoLSK-Ex": lambda: Exchanged(spatial(filter_size, weights)),
+    }
 
 
 class Fusion(nn.Module):
@@ -73,19 +153,19 @@ class Fusion(nn.Module):
         lst_channels: Width L of the LST features.
         guidance_channels: Width C of the guidance features.
         scale: Fine pixels per coarse pixel.
-        select: Fuses two fine feature maps ``(B, C, H, W)`` into one.
+        fuse: Fuses two fine feature maps ``(B, C, H, W)`` into one.
     """
 
-    def __init__(self, lst_channels: int, guidance_channels: int, scale: int, select: nn.Module) -> None:
+    def __init__(self, lst_channels: int, guidance_channels: int, scale: int, fuse: nn.Module) -> None:
         super().__init__()
         self.up = DenseProjection(lst_channels, guidance_channels, scale, "up")
-        self.select = select
+        self.fuse = fuse
         self.down = DenseProjection(2 * guidance_channels, lst_channels + guidance_channels, scale, "down")
 
     def forward(self, lst: Tensor, guidance: Tensor) -> Tensor:
         """``(B, L, h, w)`` and ``(B, C, H, W)`` to ``(B, L + C, h, w)``."""
         fine = self.up(lst)
-        fused: Tensor = self.down(torch.cat([fine, self.select(fine, guidance)], dim=1))
+        fused: Tensor = self.down(torch.cat([fine, self.fuse(fine, guidance)], dim=1))
         return fused
 
 
@@ -118,8 +198,17 @@ class MoCoLSKNet(nn.Module):
         guidance_bands: Number of guidance bands.
         num_feats: Width F of the guidance features; the LST features grow by F per stage. Even.
         kernel_size: Of the convolutions of stems and head; odd.
-        mocolsk_kernel_size: Of the generated selection filter; odd.
+        mocolsk_kernel_size: Of the selection filter of ``S``; odd.
         num_stages: Number of fusion stages.
+        fusion: What fuses the modalities at each stage, or one name for all stages: ``S`` (pixels select), ``C``
+            (channels select), ``identity`` (the guidance features as they are), ``SK-M``, ``LSK-M``, ``LSK-CS-M``
+            (a selective kernel, a large one, and that with channel selection, on both modalities merged),
+            ``MoCoLSK-Ex`` (``S`` with exchanged modalities).
+        large_kernels: Size (odd) and dilation of each of the depth-wise convolutions in a row among which is selected;
+            ``C`` needs at least two.
+        pooling: What the selection filter is generated from: ``average``, ``max``, ``both`` or ``pyramid``.
+        dynamic: Whether ``S`` and ``C`` generate the weights of their selection from the image, or learn fixed ones.
+        gated: Which modality, ``guidance`` or ``lst``, is multiplied by what was selected.
         n_resblocks: Residual blocks per group; the decoder's two fine groups have twice as many.
         reduction: Of the channel attention; at most F.
         mlp_type: Version of the dynamic MLP: a, b or c.
@@ -140,6 +229,11 @@ class MoCoLSKNet(nn.Module):
         kernel_size: int = 3,
         mocolsk_kernel_size: int = 3,
         num_stages: int = 4,
+        fusion: tuple[str, ...] = ("S",),
+        large_kernels: Kernels = ((5, 1), (7, 3)),
+        pooling: str = "pyramid",
+        dynamic: bool = True,
+        gated: str = "guidance",
         n_resblocks: int = 4,
         reduction: int = 16,
         mlp_type: str = "a",
@@ -149,31 +243,57 @@ class MoCoLSKNet(nn.Module):
     ) -> None:
         super().__init__()
         mlp_type = mlp_type.lower()
-        _require(mlp_type in DYNAMIC_MLPS, f"mlp_type is {mlp_type!r}: choose a, b or c")
+        _require_known("mlp_type", mlp_type, DYNAMIC_MLPS)
+        _require_known("pooling", pooling, POOLINGS)
+        _require_known("gated", gated, GATED)
         _require(kernel_size % 2 == 1, f"kernel_size is {kernel_size}: choose an odd number")
         _require(mocolsk_kernel_size % 2 == 1, f"mocolsk_kernel_size is {mocolsk_kernel_size}: choose an odd number")
+        for kernel in large_kernels:
+            _require(
+                len(kernel) == 2 and kernel[0] % 2 == 1,
+                f"large_kernels has {kernel}: choose an odd size and a dilation, such as (7, 3)",
+            )
+        _require(bool(large_kernels), "large_kernels is empty: choose sizes and dilations, such as (5, 1), (7, 3)")
+        _require(
+            len(fusion) in (1, num_stages),
+            f"fusion has {len(fusion)} names: choose 1 or num_stages, which is {num_stages}",
+        )
         _require(num_feats % 2 == 0, f"num_feats is {num_feats}: choose an even number")
         _require(num_feats >= reduction, f"reduction is {reduction}: choose at most num_feats, which is {num_feats}")
+
+        generated = partial(
+            GeneratedWeights,
+            channels=num_feats,
+            pooling=pooling,
+            mlp_type=mlp_type,
+            mlp_layers=mlp_layers,
+            mlp_hidden=mlp_hidden,
+            reference_compat=reference_compat,
+        )
+        modules = fusion_modules(
+            num_feats,
+            large_kernels=large_kernels,
+            filter_size=mocolsk_kernel_size,
+            gated=gated,
+            weights=generated if dynamic else StaticWeights,
+        )
+        for name in fusion:
+            _require_known("fusion", name, modules)
+        _require("C" not in fusion or len(large_kernels) > 1, "fusion is C: choose at least two large_kernels")
 
         def group(channels: int, n_blocks: int = n_resblocks) -> ResidualGroup:
             return ResidualGroup(channels, n_blocks, reduction, negative_slope=_SLOPE)
 
-        def stage(lst_channels: int) -> Stage:
-            select = SpatialSelection(
-                num_feats,
-                filter_size=mocolsk_kernel_size,
-                mlp_type=mlp_type,
-                mlp_layers=mlp_layers,
-                mlp_hidden=mlp_hidden,
-                reference_compat=reference_compat,
-            )
-            return Stage(group(lst_channels), group(num_feats), Fusion(lst_channels, num_feats, scale, select))
+        def stage(number: int) -> Stage:
+            lst_channels = num_feats * (number + 1)
+            fuse = modules[fusion[number % len(fusion)]]()
+            return Stage(group(lst_channels), group(num_feats), Fusion(lst_channels, num_feats, scale, fuse))
 
         self.scale = scale
         self.guidance_bands = guidance_bands
         self.lst_stem = nn.Sequential(same_conv(1, num_feats, kernel_size), nn.LeakyReLU(_SLOPE))
         self.guidance_stem = nn.Sequential(same_conv(guidance_bands, num_feats, kernel_size), nn.LeakyReLU(_SLOPE))
-        self.stages = nn.ModuleList(stage(num_feats * (i + 1)) for i in range(num_stages))
+        self.stages = nn.ModuleList(stage(number) for number in range(num_stages))
         wide = num_feats * (num_stages + 1)
         self.decoder = nn.Sequential(
             group(wide),
@@ -197,21 +317,23 @@ class MoCoLSKNet(nn.Module):
             ``(B, 1, scale·h, scale·w)``, normalised, in the type of ``lst``: the skip is added in it, whatever the
             type of the weights.
         """
-        upsampled = up_bicubic(lst, self.scale)
-        if guidance is None:
-            guidance = upsampled.new_zeros(len(lst), self.guidance_bands, *upsampled.shape[-2:])
-        dtype = next(self.parameters()).dtype
-        lst_features = self.lst_stem(lst.to(dtype))
-        guidance_features = self.guidance_stem(guidance.to(dtype))
+        coarse, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
+        lst_features = self.lst_stem(coarse)
+        guidance_features = self.guidance_stem(guidance)
         for stage in self.stages:
             lst_features, guidance_features = stage(lst_features, guidance_features)
         detail: Tensor = self.head(self.decoder(lst_features))
-        return upsampled + detail.to(lst.dtype)
+        return up_bicubic(lst, self.scale) + detail.to(lst.dtype)
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ModelError(f"Network 'mocolsk' cannot be built: {message}.")
+
+
+def _require_known(argument: str, name: str, names: Collection[str]) -> None:
+    *others, last = names
+    _require(name in names, f"{argument} is {name!r}: choose {', '.join(others)} or {last}")
 
 
 SPEC = ModelSpec(
@@ -221,7 +343,11 @@ SPEC = ModelSpec(
     build=MoCoLSKNet,
     guided=True,
     scales=(2, 4, 8),
-    presets={"paper": {}, "small": {"num_feats": 16, "num_stages": 2, "n_resblocks": 2, "reduction": 4}},
+    presets={
+        "paper": {},
+        "cscc": {"fusion": ("C", "S", "C", "C")},  # the best sequence of the paper's ablation
+        "small": {"num_feats": 16, "num_stages": 2, "n_resblocks": 2, "reduction": 4},
+    },
     paper=Paper(
         authors="Q. Dai, C. Yuan, Y. Dai, Y. Li, X. Li, K. Ni, J. Xu, X. Shu, J. Yang",
         title="MoCoLSK: Modality-Conditioned High-Resolution Downscaling for Land Surface Temperature",

@@ -103,14 +103,14 @@ def test_the_published_form_cuts_the_gradient_and_mixes_the_batch() -> None:
 
 
 def test_the_selection_depends_on_both_modalities() -> None:
-    select = small().stages[0].fusion.select
+    generate = small().stages[0].fusion.fuse.select.masks.weights
     u, g = torch.randn(2, 1, 16, 12, 12)
 
-    filters = select._generate_filters(u, g)
+    filters = generate(u, g)
 
     assert filters.shape == (1, 2, 2, 3, 3)
-    assert not torch.equal(filters, select._generate_filters(u + 1, g))
-    assert not torch.equal(filters, select._generate_filters(u, g + 1))
+    assert not torch.equal(filters, generate(u + 1, g))
+    assert not torch.equal(filters, generate(u, g + 1))
 
 
 def test_the_skip_stays_exact_with_bf16_weights() -> None:
@@ -132,6 +132,13 @@ def test_the_skip_stays_exact_with_bf16_weights() -> None:
         ({"kernel_size": 4}, "kernel_size is 4: choose an odd number"),
         ({"mocolsk_kernel_size": 2}, "mocolsk_kernel_size is 2: choose an odd number"),
         ({"num_feats": 17}, "num_feats is 17: choose an even number"),
+        ({"pooling": "mean"}, "pooling is 'mean': choose average, max, both or pyramid"),
+        ({"gated": "both"}, "gated is 'both': choose guidance or lst"),
+        ({"fusion": ("CSCC",)}, "fusion is 'CSCC': choose S, C, identity, SK-M, LSK-M, LSK-CS-M or MoCoLSK-Ex"),
+        ({"fusion": ("C", "S")}, "fusion has 2 names: choose 1 or num_stages, which is 4"),
+        ({"fusion": ("C",), "large_kernels": ((23, 1),)}, "fusion is C: choose at least two large_kernels"),
+        ({"large_kernels": ((5, 1), (7,))}, r"large_kernels has \(7,\): choose an odd size and a dilation"),
+        ({"large_kernels": ()}, "large_kernels is empty: choose sizes and dilations"),
         ({"num_feats": 8}, "reduction is 16: choose at most num_feats, which is 8"),
     ],
 )
