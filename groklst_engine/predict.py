@@ -137,8 +137,8 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
 def _check(job: DownscaleJob, spec: MethodSpec) -> None:
     """Refuse before any work what could only fail at the end."""
     check_output(job.output, job.overwrite)
-    inputs = [job.lst.path, *(source.path for source in job.guidance)]
-    if any(Path(name).exists() and job.output.exists() and job.output.samefile(name) for name in inputs):
+    inputs = [source.path for source in (job.lst, *job.guidance, job.reference) if source is not None]
+    if job.output.exists() and any(Path(name).exists() and job.output.samefile(name) for name in inputs):
         raise OutputError(f"The output '{job.output}' is also an input: choose another name.")
     if job.report is not None:
         existing = job.report / "report.html"

@@ -17,7 +17,7 @@ from torch import nn
 from groklst_engine.bands import Role
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, write_scene
 from groklst_engine.jobs import DownscaleJob, GuidanceSource, LstSource
-from groklst_engine.models.zoo import create_model
+from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.predict import DownscaleResult, downscale
 from groklst_engine.weights import ModelCard, save_weights
 
@@ -69,13 +69,11 @@ def read(path: Path) -> NDArray[np.float32]:
     return values
 
 
-def job_for(lst: Path, *guidance: Path, output: Path, **options: Any) -> DownscaleJob:
+def job_for(lst: Path, *guidance: Path, output: Path, unit: str = "auto", **options: Any) -> DownscaleJob:
     """A downscaling job, by default by 4 with back-projected bicubic."""
+    wish: dict[str, Any] = {"scale": 4, "method": "bicubic-ibp", "output": output, "device": "cpu"} | options
     sources = tuple(GuidanceSource(path=str(path)) for path in guidance)
-    wish: dict[str, Any] = {"scale": 4, "method": "bicubic-ibp", "output": output, "device": "cpu"}
-    if isinstance(options.get("lst"), dict):
-        options["lst"] = LstSource(path=str(lst), **options["lst"])
-    return DownscaleJob(**{"lst": LstSource(path=str(lst)), "guidance": sources} | wish | options)
+    return DownscaleJob(lst=LstSource(path=str(lst), unit=unit), guidance=sources, **wish)
 
 
 def fine(lst: Path, *guidance: Path, output: Path, **options: Any) -> NDArray[np.float32]:
@@ -109,22 +107,16 @@ def cropped(scene: SyntheticScene, side: int, folder: Path, scale: int, **option
     return write_scene(part, folder, scale, **options)
 
 
-def random_weights(path: Path, architecture: str, scales: tuple[int, ...], head: float, **arguments: Any) -> Path:
+def random_weights(
+    path: Path, architecture: str, scales: tuple[int, ...], *, head: float, preset: str | None = None, **arguments: Any
+) -> Path:
     """A weights file of a network that was never trained; its head is random and of the given size."""
     torch.manual_seed(0)
-    preset = arguments.pop("preset", None)
     network = create_model(architecture, scale=scales[0], guidance_bands=len(ROLES), preset=preset, **arguments)
     last = [module for module in network.head.modules() if isinstance(module, nn.Conv2d)][-1]
     nn.init.normal_(last.weight, std=head)
-    resolved = {**arguments, "preset": preset} if preset else arguments
-    card = ModelCard(
-        name=path.stem, architecture=architecture, arguments=_own(architecture, resolved), scales=scales, roles=ROLES
+    own = get_spec(architecture).arguments(preset, **arguments)
+    save_weights(
+        path, network, ModelCard(name=path.stem, architecture=architecture, arguments=own, scales=scales, roles=ROLES)
     )
-    save_weights(path, network, card)
     return path
-
-
-def _own(architecture: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    from groklst_engine.models.zoo import get_spec
-
-    return get_spec(architecture).arguments(**arguments)
