@@ -30,7 +30,9 @@ def phase_stack(x: Tensor, factor: int) -> Tensor:
     Returns:
         ``(B, factor²·C, H/factor, W/factor)``; ``pixel_unshuffle`` would put them band by band.
     """
-    return F.pixel_unshuffle(x, factor).unflatten(1, (x.shape[1], -1)).transpose(1, 2).flatten(1, 2)
+    batch, channels, height, width = x.shape
+    phases = F.pixel_unshuffle(x, factor).reshape(batch, channels, factor**2, height // factor, width // factor)
+    return phases.transpose(1, 2).flatten(1, 2)
 
 
 def radius_behind_bicubic(fine_radius: int, scale: int) -> int:

@@ -143,7 +143,7 @@ class FDSR(nn.Module):
 SPEC = ModelSpec(
     name="fdsr",
     label="FDSR",
-    description="Fast guided network: features on a quarter of the fine grid, fed with the guidance's high frequencies.",
+    description="Fast guided network: features on a quarter of the fine grid, from the guidance's high frequencies.",
     build=FDSR,
     guided=True,
     scales=(2, 4, 8),
