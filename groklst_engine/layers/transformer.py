@@ -1,10 +1,20 @@
-"""What transformers consist of besides their attention."""
+"""What transformers consist of."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def channels_last(image: Tensor) -> Tensor:
+    """``(B, C, H, W)`` to ``(B, H, W, C)``."""
+    return image.permute(0, 2, 3, 1)
+
+
+def channels_first(image: Tensor) -> Tensor:
+    """``(B, H, W, C)`` to ``(B, C, H, W)``."""
+    return image.permute(0, 3, 1, 2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
@@ -22,6 +32,42 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor |
     """
     query, key, value = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (query, key, value))
     return F.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(2)
+
+
+def transposed_attention(
+    query: Tensor, key: Tensor, value: Tensor, temperature: Tensor, rectify: bool = False
+) -> Tensor:
+    """Attention among channels: by the angle between what two of them hold in all pixels.
+
+    Reference: Zamir et al., Restormer: Efficient Transformer for High-Resolution Image Restoration, CVPR 2022.
+
+    Args:
+        query: ``(B, heads, D, N)``, N pixels.
+        key: ``(B, heads, E, N)``.
+        value: ``(B, heads, E, N)``.
+        temperature: Multiplies the cosines, ``(heads, 1, 1)``.
+        rectify: Whether negative cosines count as 0.
+
+    Returns:
+        ``(B, heads, D, N)``.
+    """
+    logits = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1) * temperature
+    return (F.relu(logits) if rectify else logits).softmax(dim=-1) @ value
+
+
+class LN2d(nn.LayerNorm):
+    """Layer normalisation of each pixel over its channels.
+
+    Args:
+        channels: Width C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        return channels_first(super().forward(channels_last(x)))
 
 
 class MLP(nn.Sequential):

@@ -17,16 +17,6 @@ from torch import Tensor, nn
 from groklst_engine.layers.transformer import attend
 
 
-def channels_last(image: Tensor) -> Tensor:
-    """``(B, C, H, W)`` to ``(B, H, W, C)``."""
-    return image.permute(0, 2, 3, 1)
-
-
-def channels_first(image: Tensor) -> Tensor:
-    """``(B, H, W, C)`` to ``(B, C, H, W)``."""
-    return image.permute(0, 3, 1, 2)
-
-
 def window_partition(image: Tensor, side: int) -> Tensor:
     """Cut images into windows: ``(B, H, W, C)`` to ``(B·n, w², C)``."""
     batch, height, width, channels = image.shape
@@ -117,15 +107,16 @@ class WindowAttention(nn.Module):
         channels: Width C in and out.
         side: Of a window.
         heads: Number of heads, a divisor of C.
+        bias: Whether the linear layers have one.
     """
 
-    def __init__(self, channels: int, side: int, heads: int) -> None:
+    def __init__(self, channels: int, side: int, heads: int, bias: bool = True) -> None:
         super().__init__()
         self.side = side
         self.heads = heads
         self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * side - 1) ** 2, heads), std=0.02))
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.project = nn.Linear(channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels, bias=bias)
+        self.project = nn.Linear(channels, channels, bias=bias)
 
     def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
         """``(B·n, w², C)`` to the same shape; ``mask``, ``(n, w², w²)``, is added to the logits."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.padding import padded
 from groklst_engine.layers.resample import PixelShuffleHead
-from groklst_engine.layers.transformer import MLP, init_linear_layers
-from groklst_engine.layers.window import CosineWindowAttention, attend_in_windows, channels_first, channels_last
+from groklst_engine.layers.transformer import MLP, channels_first, channels_last, init_linear_layers
+from groklst_engine.layers.window import CosineWindowAttention, attend_in_windows
 from groklst_engine.models.spec import ModelSpec, Paper, require
 
 _N = 2  # windows per side of a neighbourhood

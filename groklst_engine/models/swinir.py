@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.padding import padded
 from groklst_engine.layers.resample import PixelShuffleUpsampler
-from groklst_engine.layers.transformer import MLP, DropPath, init_linear_layers
-from groklst_engine.layers.window import WindowAttention, attend_in_windows, channels_first, channels_last
+from groklst_engine.layers.transformer import MLP, DropPath, channels_first, channels_last, init_linear_layers
+from groklst_engine.layers.window import WindowAttention, attend_in_windows
 from groklst_engine.models.spec import ModelSpec, Paper, require
 
 
