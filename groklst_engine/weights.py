@@ -56,7 +56,7 @@ class ModelCard(BaseModel):
     description: str = ""
     architecture: str
     arguments: dict[str, Any] = Field(default_factory=dict)
-    scales: tuple[int, ...]
+    scales: tuple[int, ...] = Field(min_length=1)
     roles: tuple[Role, ...] = ()
     normalization: Literal["scene"] = "scene"
     unit: Literal["K"] = "K"

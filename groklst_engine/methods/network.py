@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from groklst_engine.bands import Role
 from groklst_engine.degrade import masked_block_mean
-from groklst_engine.errors import InputError
+from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.indices import NORMALISED_DIFFERENCES, available, select
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
@@ -110,7 +110,13 @@ def spec_of(name: str, path: Path) -> MethodSpec:
         ModelError: The file cannot be used.
     """
     card = read_card(path)
-    architecture = get_spec(card.architecture)
+    try:
+        architecture = get_spec(card.architecture)
+    except ModelError as error:
+        raise ModelError(
+            f"The weights file '{path}' is for an unknown network '{card.architecture}': it is damaged, get it again, or "
+            "from a newer GrokLST, which it needs."
+        ) from error
     paper = architecture.paper
 
     def build(options: BuildOptions) -> NetworkDownscaler:
