@@ -114,8 +114,7 @@ def spec_of(name: str, path: Path) -> MethodSpec:
         architecture = get_spec(card.architecture)
     except ModelError as error:
         raise ModelError(
-            f"The weights file '{path}' is for an unknown network '{card.architecture}': it is damaged, get it again, or "
-            "from a newer GrokLST, which it needs."
+            f"The weights file '{path}' names the unknown network '{card.architecture}': get it again, or a newer GrokLST."
         ) from error
     paper = architecture.paper
 
