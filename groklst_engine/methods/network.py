@@ -114,7 +114,8 @@ def spec_of(name: str, path: Path) -> MethodSpec:
         architecture = get_spec(card.architecture)
     except ModelError as error:
         raise ModelError(
-            f"The weights file '{path}' names the unknown network '{card.architecture}': get it again, or a newer GrokLST."
+            f"The weights file '{path}' names the unknown network '{card.architecture}': get it again, or a newer "
+            "GrokLST."
         ) from error
     paper = architecture.paper
 
