@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.precision import without_autocast
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -16,7 +17,7 @@ def low_pass(x: Tensor) -> Tensor:
     """A 15×15 Gaussian blur with a sigma of 5 pixels, zeros beyond the image: ``(B, 1, H, W)`` to the same shape."""
     distance = torch.arange(-7, 8, dtype=x.dtype, device=x.device)
     profile = torch.softmax(-(distance**2) / 50, dim=0)
-    with torch.autocast(x.device.type, enabled=False):  # the temperature itself passes
+    with without_autocast(x):  # the temperature itself passes
         columns = F.conv2d(x, profile.reshape(1, 1, -1, 1), padding=(7, 0))
         return F.conv2d(columns, profile.reshape(1, 1, 1, -1), padding=(0, 7))
 
