@@ -158,6 +158,8 @@ class TrainJob(_Frozen):
         arguments: Further arguments of the architecture.
         roles: Guidance bands the network takes, by role and in order.
         scales: Scales to train for; most networks take one only.
+        loss: What the optimiser makes small: l1, smooth-l1, charbonnier, ms-ssim, degradation, gradient, or adaptive
+            (degradation, charbonnier and ms-ssim with learned weights).
         iterations: Optimiser steps.
         batch: Samples per step.
         crop: Side of a training crop, in fine pixels.
@@ -185,6 +187,7 @@ class TrainJob(_Frozen):
     arguments: dict[str, Any] = Field(default_factory=dict)
     roles: tuple[Role, ...] = ()
     scales: tuple[int, ...] = Field((2, 4, 8), min_length=1)
+    loss: str = "smooth-l1"
     iterations: int = Field(2000, ge=1)
     batch: int = Field(16, ge=1)
     crop: int = Field(64, ge=16)

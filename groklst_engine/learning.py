@@ -7,20 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from groklst_engine.consistency import back_project
 from groklst_engine.data.dataset import SceneSampler
 from groklst_engine.device import trains_in_bf16
 from groklst_engine.events import CancelToken, Event, OnEvent, progress
+from groklst_engine.losses import DEFAULT_LOSS, build_loss
 
 UNCORRECTED = 0.2
 """Weight of the loss before the coarse-consistency correction: the network must also serve without it."""
-
-SMOOTH = 0.1
-"""Errors below this (z-scored) count quadratically: smooth L1 ends between the best MAE and the best RMSE."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,7 @@ class Schedule:
         weight_decay: AdamW's.
         scale_weights: Scales to draw from, and how often each is drawn, relatively.
         seed: Random seed.
+        loss: A name of ``LOSSES``; the parameters of a loss that has some are learned along.
     """
 
     iterations: int
@@ -40,6 +38,7 @@ class Schedule:
     weight_decay: float
     scale_weights: Mapping[int, float]
     seed: int
+    loss: str = DEFAULT_LOSS
 
 
 def _moving_average(iterations: int) -> Callable[..., None]:
@@ -72,7 +71,9 @@ def learn(
     shares = torch.tensor([schedule.scale_weights[scale] for scale in scales])
     network = network.to(device).train()
     average = AveragedModel(network, multi_avg_fn=_moving_average(schedule.iterations))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    criterion = build_loss(schedule.loss).to(device)
+    learned = [*network.parameters(), *criterion.parameters()]
+    optimizer = torch.optim.AdamW(learned, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, schedule.learning_rate, total_steps=schedule.iterations + 1, pct_start=0.1
     )
@@ -82,14 +83,14 @@ def learn(
         cancel.check()
         scale = scales[int(torch.multinomial(shares, 1, generator=random))]
         batch = sampler.batch(scale)
-        lst, mask = batch.lst.to(device), batch.mask.to(device)
+        lst, target, mask = batch.lst.to(device), batch.target.to(device), batch.mask.to(device)
         guidance = batch.guidance.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             fine = network(lst, guidance)
-        fine, target = fine.float(), batch.target.to(device)[mask]
-        corrected = back_project(fine, lst, mask, scale)[mask]
-        loss = F.smooth_l1_loss(corrected, target, beta=SMOOTH)
-        loss = loss + UNCORRECTED * F.smooth_l1_loss(fine[mask], target, beta=SMOOTH)
+        fine = fine.float()
+        corrected = back_project(fine, lst, mask, scale)
+        loss: Tensor = criterion(corrected, target, lst, mask, scale)
+        loss = loss + UNCORRECTED * criterion(fine, target, lst, mask, scale)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -18,6 +18,7 @@ from groklst_engine.evaluate import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.jobs import EvaluateJob, TrainJob
 from groklst_engine.learning import Schedule, learn
+from groklst_engine.losses import build_loss
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.raster import check_output
 from groklst_engine.weights import SUFFIX, ModelCard, save_weights
@@ -65,6 +66,7 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
         raise InputError(f"No training scene lies in '{sorted(unknown)[0]}': choose of {', '.join(sorted(regions))}.")
     if len(job.scales) > 1 and not isinstance(get_spec(job.model).scales, range):
         raise ModelError(f"The network '{job.model}' is built for one scale: train it once for each.")
+    build_loss(job.loss)  # a wrong name shows before the scenes are read
     progress(on_event, 0.0, "Reading the scenes")
     scenes: list[FineScene] = []
     for source in job.scenes:
@@ -105,7 +107,7 @@ def _learn(job: TrainJob, scenes: list[FineScene], on_event: OnEvent, cancel: Ca
         job.model, scale=job.scales[0], guidance_bands=len(job.roles), preset=job.preset, **job.arguments
     )
     weights = {scale: 1.0 for scale in job.scales}
-    schedule = Schedule(job.iterations, job.learning_rate, job.weight_decay, weights, job.seed)
+    schedule = Schedule(job.iterations, job.learning_rate, job.weight_decay, weights, job.seed, job.loss)
     return learn(network, sampler, schedule, choose_device(job.device), on_event, cancel)
 
 
