@@ -69,6 +69,12 @@ def read(path: Path) -> NDArray[np.float32]:
     return values
 
 
+def place_of(path: Path) -> Affine:
+    """A raster's transform."""
+    with rasterio.open(path) as dataset:
+        return dataset.transform
+
+
 def job_for(lst: Path, *guidance: Path, output: Path, unit: str = "auto", **options: Any) -> DownscaleJob:
     """A downscaling job, by default by 4 with back-projected bicubic."""
     wish: dict[str, Any] = {"scale": 4, "method": "bicubic-ibp", "output": output, "device": "cpu"} | options

@@ -19,6 +19,7 @@ from rasters import (
     cropped,
     fine,
     job_for,
+    place_of,
     random_weights,
     read,
     repeated,
@@ -192,9 +193,7 @@ def global_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("method", ["bicubic", "tsharp"])
 def test_celsius_in_celsius_out(method: str, clear: ScenePaths, out: Path, tmp_path: Path) -> None:
-    with rasterio.open(clear.lst) as dataset:
-        place = dataset.transform
-    celsius = write(tmp_path / "c.tif", read(clear.lst) - np.float32(273.15), transform=place, unit="°C")
+    celsius = write(tmp_path / "c.tif", read(clear.lst) - np.float32(273.15), transform=place_of(clear.lst), unit="°C")
     result = run(celsius, clear.guidance, output=out, method=method)
     kelvin = run(clear.lst, clear.guidance, output=tmp_path / "k.tif", method=method)
     assert (result.unit, kelvin.unit) == ("C", "K")
@@ -205,10 +204,8 @@ def test_celsius_in_celsius_out(method: str, clear: ScenePaths, out: Path, tmp_p
 
 
 def test_scaled_integers_give_the_floats_result(clear: ScenePaths, out: Path, tmp_path: Path) -> None:
-    with rasterio.open(clear.lst) as dataset:
-        place = dataset.transform
     stored = np.round(read(clear.lst) / 0.01).astype(np.uint16)
-    integers = write(tmp_path / "i.tif", stored, transform=place, nodata=0, scale=0.01)
+    integers = write(tmp_path / "i.tif", stored, transform=place_of(clear.lst), nodata=0, scale=0.01)
     rounded = fine(integers, clear.guidance, output=out, method="tsharp")
     np.testing.assert_allclose(
         rounded, fine(clear.lst, clear.guidance, output=tmp_path / "f.tif", method="tsharp"), atol=0.05

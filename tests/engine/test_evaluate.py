@@ -1,0 +1,110 @@
+"""Evaluation by Wald's protocol."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rasters import block_means, place_of, read, write
+
+from groklst_engine.data.synthetic import ScenePaths
+from groklst_engine.errors import Cancelled, GroklstError, InputError
+from groklst_engine.evaluate import evaluate
+from groklst_engine.events import CancelToken, Event
+from groklst_engine.jobs import EvaluateJob, GuidanceSource, LstSource, SceneSource
+from groklst_engine.metrics import score
+from groklst_engine.resample import upsample
+
+
+def scene(paths: ScenePaths, name: str = "valley", **options: object) -> SceneSource:
+    guidance = (GuidanceSource(path=str(paths.guidance)), GuidanceSource(path=str(paths.dem)))
+    return SceneSource(name=name, lst=LstSource(path=str(paths.truth)), guidance=guidance, **options)
+
+
+def bicubic(coarse: np.ndarray, scale: int) -> np.ndarray:
+    """Bicubic with mirrored edges."""
+    padded = np.pad(coarse, 2, mode="symmetric").astype(np.float32)
+    fine = upsample(torch.from_numpy(padded)[None, None], scale, "bicubic")
+    return fine[0, 0, 2 * scale : -2 * scale, 2 * scale : -2 * scale].numpy()
+
+
+def test_scores_are_those_of_the_method(clear: ScenePaths, tmp_path: Path) -> None:
+    """Bicubic computed here, scored here; the report says the same."""
+    job = EvaluateJob(
+        scenes=(scene(clear, region="north"),),
+        scales=(2, 4),
+        methods=("tsharp", "bicubic"),
+        report=tmp_path / "report",
+        device="cpu",
+    )
+    result = evaluate(job)
+    truth = read(clear.truth)
+    for scale in (2, 4):
+        rows = {row.method: row for row in result.rows if row.scale == scale}
+        assert list(rows) == ["bicubic", "tsharp"]
+        expected = score(bicubic(block_means(truth, scale), scale), truth)
+        assert rows["bicubic"].scores.to_json() == pytest.approx(expected.to_json(), rel=1e-3, abs=1e-5)
+        assert rows["bicubic"].ratio == 1
+        assert rows["tsharp"].ratio == pytest.approx(rows["tsharp"].scores.rmse / expected.rmse, rel=1e-3)
+        assert rows["tsharp"].region == "north"
+    document = json.loads((tmp_path / "report" / "scores.json").read_text())
+    assert document == json.loads(json.dumps(result.to_json()))
+    with (tmp_path / "report" / "scores.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["rmse"]) for row in table] == [row.scores.rmse for row in result.rows]
+    means = {(mean["method"], mean["scale"]): mean for mean in document["means"]}
+    assert means["bicubic", 4]["rmse_to_bicubic"] == 1
+
+
+def test_means_are_over_the_scenes(clear: ScenePaths, cloudy: ScenePaths) -> None:
+    result = evaluate(EvaluateJob(scenes=(scene(clear), scene(cloudy, "hills")), scales=(4,), methods=("nearest",)))
+    rows = [row for row in result.rows if row.method == "nearest"]
+    assert [row.scene for row in rows] == ["valley", "hills"]
+    mean = next(mean for mean in result.to_json()["means"] if mean["method"] == "nearest")
+    assert mean["rmse"] == pytest.approx(np.mean([row.scores.rmse for row in rows]))
+    assert mean["rmse_to_bicubic"] == pytest.approx(np.mean([row.ratio for row in rows]))
+
+
+def test_clouded_pixels_do_not_count(clear: ScenePaths, tmp_path: Path) -> None:
+    truth = read(clear.truth)
+    clouds = np.zeros(truth.shape, np.uint8)
+    clouds[:, 20:] = 1
+    mask = write(tmp_path / "clear.tif", clouds, transform=place_of(clear.truth))
+    result = evaluate(EvaluateJob(scenes=(scene(clear, mask=str(mask)),), scales=(4,), methods=("tsharp",)))
+    assert {row.scores.n for row in result.rows} == {96 * 76}
+
+
+def test_native_averages_the_scene_first(clear: ScenePaths) -> None:
+    result = evaluate(EvaluateJob(scenes=(scene(clear, native=2),), scales=(2,), methods=("bicubic",)))
+    assert result.rows[0].scores.n == 48 * 48
+
+
+def test_a_scene_that_is_too_small(clear: ScenePaths) -> None:
+    with pytest.raises(InputError, match="'valley' is smaller than 16 pixels"):
+        evaluate(EvaluateJob(scenes=(scene(clear, native=8),), scales=(16,)))
+
+
+def test_a_report_that_cannot_be_written(clear: ScenePaths) -> None:
+    job = EvaluateJob(scenes=(scene(clear),), methods=("bicubic",), report=clear.truth / "report")
+    with pytest.raises(GroklstError, match="cannot be written"):
+        evaluate(job)
+
+
+def test_cancel(clear: ScenePaths, tmp_path: Path) -> None:
+    cancel = CancelToken()
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if event.message == "Scoring bicubic on valley at x4":
+            cancel.cancel()
+
+    job = EvaluateJob(scenes=(scene(clear),), scales=(2, 4), methods=("bicubic",), report=tmp_path / "report")
+    with pytest.raises(Cancelled):
+        evaluate(job, listen, cancel)
+    assert events[0].fraction == 0
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,165 @@
+"""From scenes to weights: a very short training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rasters import cropped, read, run
+
+from groklst_engine.data.augment import augment
+from groklst_engine.data.dataset import SceneSampler, load_scene, training_scene
+from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
+from groklst_engine.degrade import block_mean
+from groklst_engine.errors import Cancelled, GroklstError, InputError, ModelError, OutputError
+from groklst_engine.events import CancelToken, Event
+from groklst_engine.jobs import GuidanceSource, LstSource, SceneSource, TrainJob
+from groklst_engine.train import train
+from groklst_engine.weights import load_weights, read_card
+
+ROLES = ("ndvi", "dem", "slope")  # no scene has a slope
+
+
+def source(paths: ScenePaths, name: str) -> SceneSource:
+    guidance = (GuidanceSource(path=str(paths.guidance)), GuidanceSource(path=str(paths.dem)))
+    return SceneSource(name=name, lst=LstSource(path=str(paths.truth)), guidance=guidance)
+
+
+@pytest.fixture(scope="module")
+def scenes(landscape: SyntheticScene, cloudy: ScenePaths, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    small = cropped(landscape, 64, tmp_path_factory.mktemp("second"), 4)
+    return source(cloudy, "east"), source(small, "west")
+
+
+def job_for(scenes: tuple, output: Path, **options: Any) -> TrainJob:
+    small = {"arguments": {"width": 8, "dilations": (1,), "windows": (2,)}, "roles": ROLES, "scales": (2, 4)}
+    short = {"iterations": 10, "batch": 2, "crop": 32, "device": "cpu"}
+    return TrainJob(scenes=scenes, output=output, **small | short | options)
+
+
+def test_training_writes_weights_that_serve(scenes: tuple, clear: ScenePaths, tmp_path: Path) -> None:
+    file, events = tmp_path / "tiny.safetensors", []
+    job = job_for(scenes, file, cross_validate=("west",), score_scales=(2,), label="Tiny", limitations="A test.")
+    result = train(job, events.append)
+    card = read_card(file)
+    assert card.model_dump(mode="json") == result.card.model_dump(mode="json")
+    assert (card.name, card.label, card.limitations) == ("tiny", "Tiny", "A test.")
+    assert (card.architecture, card.roles, card.scales) == ("guided-residual", ROLES, (2, 4))
+    assert card.training["scenes"] == ["east", "west"]
+    assert card.training["options"]["iterations"] == 10
+    rows = {row["method"]: row for row in card.metrics}
+    assert set(rows) == {"bicubic", "tiny"}
+    assert {(row["scene"], row["scale"]) for row in card.metrics} == {("west", 2)}
+    assert rows["bicubic"]["rmse_to_bicubic"] == 1
+    assert 0 < rows["tiny"]["rmse_to_bicubic"] < 1.5
+    assert not list(tmp_path.glob("*without*"))
+    assert not list(tmp_path.glob("*.part"))
+    network, _ = load_weights(file, 4)
+    assert network.head.weight.abs().sum() > 0, "it has learnt"
+    scored = run(clear.lst, clear.guidance, output=tmp_path / "fine.tif", method=str(file))
+    assert np.isfinite(read(scored.output)).all()
+    fractions = [event.fraction for event in events if event.fraction is not None]
+    assert fractions == sorted(fractions)
+    losses = [event.values["loss"] for event in events if event.type == "metric"]
+    assert losses
+    assert np.isfinite(losses).all()
+
+
+def test_one_seed_gives_one_network(scenes: tuple, tmp_path: Path) -> None:
+    def hash_of(name: str, seed: int) -> str:
+        train(job_for(scenes, tmp_path / name / "a.safetensors", seed=seed, iterations=3))
+        network, _ = load_weights(tmp_path / name / "a.safetensors", 2)
+        return torch.cat([tensor.flatten() for tensor in network.state_dict().values()]).numpy().tobytes().hex()
+
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    first = hash_of("a", seed=0)
+    assert hash_of("b", seed=0) == first
+    assert hash_of("c", seed=1) != first
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "word"),
+    [
+        ({"output": "a.pth"}, InputError, "safetensors"),
+        ({"output": "no/a.safetensors"}, OutputError, "does not exist"),
+        ({"cross_validate": ("north",)}, InputError, "'north'"),
+        ({"model": "guided-residuel"}, ModelError, "did you mean 'guided-residual'"),
+        ({"model": "mocolsk", "arguments": {}}, ModelError, "one scale"),
+        ({"arguments": {"widht": 8}}, ModelError, "did you mean 'width'"),
+    ],
+)
+def test_a_job_that_cannot_be_done(
+    change: dict[str, Any], kind: type[GroklstError], word: str, scenes: tuple, tmp_path: Path
+) -> None:
+    output = tmp_path / change.pop("output", "a.safetensors")
+    with pytest.raises(kind) as refusal:
+        train(job_for(scenes, output, **change))
+    message = str(refusal.value)
+    assert word in message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_weights_are_kept(scenes: tuple, tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    file.write_text("mine")
+    with pytest.raises(OutputError, match="exists already"):
+        train(job_for(scenes, file))
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("moment", ["Training step 5 of 10", "Scoring bicubic on west at x2"])
+def test_cancelling_leaves_nothing(moment: str, scenes: tuple, tmp_path: Path) -> None:
+    cancel = CancelToken()
+
+    def listen(event: Event) -> None:
+        if event.message == moment:
+            cancel.cancel()
+
+    job = job_for(scenes, tmp_path / "a.safetensors", cross_validate=("west",), score_scales=(2,))
+    with pytest.raises(Cancelled):
+        train(job, listen, cancel)
+    assert list(tmp_path.iterdir()) == []
+
+
+def sampler_of(scene: SceneSource, **options: Any) -> SceneSampler:
+    wish = {"crop": 32, "batch": 4, "band_dropping": 0.0, "augmented": False, "seed": 0} | options
+    return SceneSampler([training_scene(load_scene(scene), ROLES)], **wish)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_samples_follow_walds_protocol(scale: int, clear: ScenePaths) -> None:
+    batch = sampler_of(source(clear, "clear")).batch(scale)
+    side = batch.lst.shape[-1]
+    assert side >= 12
+    assert batch.guidance.shape[1:] == (3, side * scale, side * scale)
+    assert batch.mask.all()
+    torch.testing.assert_close(batch.lst, block_mean(batch.target, scale))
+    assert (batch.guidance[:, 2] == 0).all(), "an absent band is 0"
+
+
+def test_clouds_do_not_reach_the_network(cloudy: ScenePaths) -> None:
+    batch = sampler_of(source(cloudy, "cloudy"), batch=8).batch(2)
+    assert not batch.mask.all()
+    for values in (batch.lst, batch.guidance, batch.target):
+        assert torch.isfinite(values).all()
+        assert values.abs().max() < 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_augmentation_changes_all_consistently(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    target, guidance = torch.randn(1, 16, 16, generator=random), torch.randn(3, 16, 16, generator=random)
+    mask = torch.rand(1, 16, 16, generator=random) < 0.8
+    present = torch.tensor([True, True, False])
+    sample = (block_mean(target[None], 4)[0], guidance, target, mask)
+    lst, changed, fine, moved = augment(sample, present, 1.0, np.random.default_rng(seed))
+    torch.testing.assert_close(block_mean(fine[None], 4)[0], lst)
+    assert moved.sum() == mask.sum()
+    assert (changed[2] == 0).all()
+    assert lst.shape == (1, 4, 4)
