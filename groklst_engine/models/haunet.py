@@ -246,6 +246,5 @@ SPEC = ModelSpec(
         title="Hybrid Attention-Based U-Shaped Network for Remote Sensing Image Super-Resolution",
         venue="IEEE Transactions on Geoscience and Remote Sensing",
         year=2023,
-        doi="10.1109/TGRS.2023.3283769",
     ),
 )

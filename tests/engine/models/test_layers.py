@@ -8,9 +8,11 @@ import torch.nn.functional as F
 
 from groklst_engine.layers.conv import conv_per_sample
 from groklst_engine.layers.dynamic_mlp import apply_generated
+from groklst_engine.layers.padding import padded
 from groklst_engine.layers.pooling import CellMeans, channel_mean_max, pyramid_tokens
 from groklst_engine.layers.projection import PROJECTION_GEOMETRY, DenseProjection
 from groklst_engine.layers.resample import PixelShuffleUpsampler, up_bicubic
+from groklst_engine.layers.transformer import DropPath
 
 
 @pytest.mark.parametrize("scale", PROJECTION_GEOMETRY)
@@ -82,3 +84,25 @@ def test_stretched_cells_drift_away_from_their_pixels() -> None:
     x = torch.arange(5.0).expand(1, 1, 4, 5)
 
     assert CellMeans(2, stretch=True)(x)[0, 0, 0].tolist() == [0.5, 0.5, 0.5, 2.5, 2.5]
+
+
+def test_dropped_paths_are_whole_samples_and_the_mean_stays() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(4000, 2, 3)
+    layer = DropPath(0.25)
+
+    result = layer(x)
+
+    assert torch.equal(layer.eval()(x), x)
+    assert (result == result[:, :1, :1]).all()
+    torch.testing.assert_close(result.unique(), torch.tensor([0, 4 / 3]))
+    torch.testing.assert_close(result.mean(), torch.tensor(1.0), rtol=0, atol=0.03)
+
+
+def test_padding_mirrors_where_it_can() -> None:
+    x = torch.arange(6.0).reshape(1, 1, 2, 3)
+
+    assert padded(x, 3)[0, 0].tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, 2]]
+    assert padded(x, 4, at_least=4)[0, 0, 3].tolist() == [3, 4, 5, 5]
+    assert padded(x, 4, "zeros")[0, 0].tolist() == [[0, 1, 2, 0], [3, 4, 5, 0], [0] * 4, [0] * 4]
+    assert padded(x, 1) is x
