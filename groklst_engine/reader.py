@@ -171,10 +171,14 @@ class GuidanceLayer:
 
 @dataclass(frozen=True)
 class _Warp:
-    """Bands of one raster that come to the fine grid together: same resampling, same nodata value."""
+    """Bands of one raster that come to the fine grid together: same resampling, same nodata value.
+
+    Where ``nearest`` is missing, the result is, too.
+    """
 
     vrt: WarpedVRT
     path: str
+    nearest: WarpedVRT | None = None
     bands: list[int] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
@@ -246,7 +250,10 @@ class AlignedReader:
             nodata = dataset.nodatavals[index]
             key = (resampling, str(nodata))  # as text, in which one NaN equals another
             if key not in warps:
-                warps[key] = _Warp(self._warped(dataset, nodata, resampling), source.path)
+                # Of several bands GDAL interpolates into the gaps of each; of a single one it does not.
+                into_gaps = resampling is Resampling.cubic and dataset.count > 1
+                nearest = self._warped(dataset, nodata, Resampling.nearest) if into_gaps else None
+                warps[key] = _Warp(self._warped(dataset, nodata, resampling), source.path, nearest)
             warps[key].bands.append(index + 1)
             warps[key].channels.append(len(self.roles))
             warps[key].scales.append(dataset.scales[index])
@@ -296,6 +303,8 @@ class AlignedReader:
         for warp in self._warps:
             try:
                 stored = warp.vrt.read(warp.bands, window=inner)
+                if warp.nearest is not None:
+                    stored[np.isnan(warp.nearest.read(warp.bands, window=inner))] = np.nan
             except RasterioError as error:
                 raise InputError(
                     f"The guidance file '{warp.path}' is damaged or cut off: get a complete copy."
