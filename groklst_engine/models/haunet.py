@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from groklst_engine.layers.conv import same_conv
@@ -31,14 +31,18 @@ def spatial_attention(query: Tensor, key: Tensor, value: Tensor, temperature: Te
     Returns:
         ``(B, heads, D, N)``.
     """
-    query, key, value = (x.transpose(-2, -1) for x in (query, key, value))
-    rows = max(1, _LOGITS // (query.shape[0] * query.shape[1] * query.shape[2]))
-    parts = [
-        checkpoint(
-            transposed_attention, part, key, value, temperature, True, use_reentrant=False, preserve_rng_state=False
-        )
-        for part in torch.split(query, rows, dim=2)
-    ]
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, temperature: Tensor) -> Tensor:
+        return F.relu(query @ key * temperature).softmax(dim=-1) @ value
+
+    batch, heads, _, pixels = query.shape
+    at_a_time = max(1, _LOGITS // (batch * heads * pixels))
+    queries = torch.split(F.normalize(query, dim=2).transpose(-2, -1), at_a_time, dim=2)
+    others = F.normalize(key, dim=2), value.transpose(-2, -1), temperature
+    if torch.is_grad_enabled():
+        parts = [checkpoint(attend, part, *others, use_reentrant=False, preserve_rng_state=False) for part in queries]
+    else:
+        parts = [attend(part, *others) for part in queries]
     return torch.cat(parts, dim=2).transpose(-2, -1)
 
 
@@ -127,9 +131,7 @@ class Lateral(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """Levels ``(B, C, H/2^i, W/2^i)`` to as many of the same shapes."""
-        normed = [
-            interpolate(norm(x), scale_factor=2**i) for i, (norm, x) in enumerate(zip(self.norms, levels, strict=True))
-        ]
+        normed = [F.interpolate(norm(x), size=levels[0].shape[-2:]) for norm, x in zip(self.norms, levels, strict=True)]
         key, value = self.key_value(torch.cat(normed, dim=1)).chunk(2, dim=1)
         key = _in_heads(key, self.heads)
         result = []
