@@ -36,6 +36,10 @@ MAY_START_IDLE = {
         r"attention\.(squeeze\.|excite\.weight)|split\.last_narrow_slope",
         "as mocolsk's; and a 1×1 convolution of positive values may have no negative one for the slope behind it",
     ),
+    "sgnet": (
+        r"attention\.(squeeze\.|excite\.weight)",
+        "as mocolsk's",
+    ),
 }
 """Parameters that may lack a gradient in the first steps, and why; most of them must have one."""
 
