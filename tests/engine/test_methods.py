@@ -72,19 +72,19 @@ def test_tsharp_recovers_a_quadratic_relation(as_bands: bool, out: Path, tmp_pat
 
 @pytest.fixture
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_scale, "ITERATIONS", 20)
+    monkeypatch.setattr(self_scale, "ITERATIONS", 12)
 
 
 @pytest.mark.usefixtures("short_training")
 def test_training_on_the_scene_beats_interpolation_and_repeats_itself(
     clear: ScenePaths, out: Path, tmp_path: Path
 ) -> None:
-    inputs, job = (clear.lst, clear.guidance, clear.dem), {"method": "self-scale", "seed": 3}
+    inputs, job = (clear.lst, clear.guidance), {"method": "self-scale", "seed": 3}
     result = run(*inputs, output=out, **job, reference=LstSource(path=str(clear.truth)))
     _, ours, bicubic = result.scores
-    assert ours["rmse"] < 0.7 * bicubic["rmse"]
+    assert ours["rmse"] < 0.8 * bicubic["rmse"]
     assert result.scores[0]["rmse"] < 0.01
-    assert np.array_equal(fine(*inputs, output=tmp_path / "again.tif", tile=48, **job), read(out))
+    assert np.array_equal(fine(*inputs, output=tmp_path / "again.tif", tile=64, **job), read(out))
 
 
 @pytest.mark.usefixtures("short_training")
