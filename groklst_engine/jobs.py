@@ -17,6 +17,7 @@ from groklst_engine.errors import InputError
 # A string, not a Path: GDAL also opens names such as HDF4_EOS:EOS_GRID:"file":… and /vsicurl/https://…
 RasterName = Annotated[str, BeforeValidator(str)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Scale = Annotated[int, Field(ge=2, le=64)]
 DEFAULT_METHOD = "groklst-small"
 
 
@@ -142,7 +143,7 @@ class EvaluateJob(_Frozen):
 
     kind: Literal["evaluate"] = "evaluate"
     scenes: tuple[SceneSource, ...] = Field(min_length=1)
-    scales: tuple[int, ...] = Field((4,), min_length=1)
+    scales: tuple[Scale, ...] = Field((4,), min_length=1)
     methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
     report: Path | None = None
     device: Device = "auto"
@@ -186,7 +187,7 @@ class TrainJob(_Frozen):
     preset: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
     roles: tuple[Role, ...] = ()
-    scales: tuple[int, ...] = Field((2, 4, 8), min_length=1)
+    scales: tuple[Scale, ...] = Field((2, 4, 8), min_length=1)
     loss: str = "smooth-l1"
     iterations: int = Field(2000, ge=1)
     batch: int = Field(16, ge=1)
@@ -198,7 +199,7 @@ class TrainJob(_Frozen):
     seed: int = 0
     device: Device = "auto"
     cross_validate: tuple[str, ...] = ()
-    score_scales: tuple[int, ...] = ()
+    score_scales: tuple[Scale, ...] = ()
     label: str = ""
     description: str = ""
     limitations: str = ""

@@ -220,6 +220,15 @@ def test_a_scale_the_network_was_not_trained_for(case: Case, local_network: Path
     refused(case, ModelError, "2, 3, 4, 8, not 5")
 
 
+@pytest.mark.parametrize("scale", [0, 1, 65])
+@pytest.mark.parametrize("kind", ["evaluate", "train"])
+def test_scales_that_are_no_scales(kind: str, scale: int, tmp_path: Path) -> None:
+    document = {"kind": kind, "scenes": [{"name": "a", "lst": {"path": "a.tif"}}], "scales": [2, scale]}
+    output = {"output": str(tmp_path / "a.safetensors")} if kind == "train" else {}
+    with pytest.raises(InputError, match=r"Option 'scales\.1'"):
+        parse_job(document | output)
+
+
 # --- the output ------------------------------------------------------------------------------------------------------
 
 
