@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -112,22 +111,9 @@ def _methods(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken
 
 
 def _models(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
-    from groklst_engine.models.zoo import MODELS
+    from groklst_engine.models.catalogue import entries
 
-    models = (
-        {
-            "name": spec.name,
-            "label": spec.label,
-            "description": spec.description,
-            "guided": spec.guided,
-            "scales": list(spec.scales),
-            "presets": list(spec.presets),
-            "arguments": spec.defaults,
-            "paper": spec.paper and asdict(spec.paper),
-        }
-        for spec in MODELS.values()
-    )
-    return {"models": list(models)}
+    return {"models": entries()}
 
 
 def _demo(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:

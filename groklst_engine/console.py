@@ -140,12 +140,23 @@ def show_models(result: Mapping[str, Any]) -> str:
             model["name"],
             "yes" if model["guided"] else "no",
             _scales(model["scales"]),
-            ", ".join(model["presets"]),
+            " / ".join(f"{cost['parameters'] / 1e6:.3g}" for cost in model["costs"].values()),
+            " / ".join(f"{cost['gmacs']:.4g}" for cost in model["costs"].values()),
+            _published(model["paper"]),
             model["description"],
         )
         for model in result["models"]
     )
-    return table(("model", "guided", "scales", "presets", "what it is good for"), rows)
+    heads = ("network", "guided", "scales", "parameters (M)", "GMAC", "published", "what it is good for")
+    return table(heads, rows) + "\n\nParameters and multiply-adds per 512 × 512 fine pixels at scale 2 / 4 / 8."
+
+
+def _published(paper: Mapping[str, Any] | None) -> str:
+    """First author, venue and year."""
+    if paper is None:
+        return "–"
+    first, *others = paper["authors"].split(", ")
+    return f"{first}{' et al.' if others else ''}, {paper['venue']} {paper['year']}"
 
 
 def show_demo(result: Mapping[str, Any]) -> str:

@@ -94,9 +94,16 @@ def _layer(kind: str, path: str, grid: Grid, coverage: float) -> dict[str, Any]:
 def _action(layer: GuidanceLayer, fine: Grid) -> str:
     how = "Averaged" if layer.resampling == "average" else "Interpolated"
     across = "" if layer.grid.crs == fine.crs else f", reprojected to {fine.crs_name}"
-    if layer.grid.crs == fine.crs and abs(layer.pixel[0] / fine.pixel[0] - 1) < 1e-6:
+    if layer.grid.crs == fine.crs and _same_pixels(layer.grid, fine):
         return f"Used at its own {_pixel(fine.pixel, fine)}"
     return f"{how} from {_pixel(layer.pixel, fine)} to {_pixel(fine.pixel, fine)}{across}"
+
+
+def _same_pixels(grid: Grid, other: Grid) -> bool:
+    """Whether two grids in one CRS share their pixels, whatever their extents."""
+    column, row = ~other.transform @ grid.transform @ (0.0, 0.0)
+    sizes = [abs(a / b - 1) for a, b in zip(grid.pixel, other.pixel, strict=True)]
+    return bool(max(*sizes, abs(column - round(column)), abs(row - round(row))) < 1e-4)
 
 
 def _pixel(pixel: tuple[float, float], grid: Grid) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -206,9 +207,15 @@ def _compute(
         progress(on_event, share, f"Downscaling tile {number} of {len(plan)}")
 
 
+def _even_share(size: int, core: int) -> int:
+    """The core that covers ``size`` with as many tiles, but no nearly empty last one."""
+    return math.ceil(size / math.ceil(size / core))
+
+
 def plan_tiles(job: DownscaleJob, radius: int | None, height: int, width: int, consistent: bool) -> TilePlan:
     """Tiles for a method's radius: exact where it is known, blended where the method looks at the whole tile."""
     core = max(1, job.tile // job.scale) if job.tile else max(TILE // job.scale, MIN_CORE)
+    core = max(_even_share(height, core), _even_share(width, core))
     if radius is not None:
         return TilePlan(height, width, core, halo=radius + REACH + (RADIUS if consistent else 0))
     if core >= max(height, width):

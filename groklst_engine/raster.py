@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -81,7 +82,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     """Refuse, before any work, an output that could not be written at the end.
 
     Raises:
-        OutputError: It exists and may not be replaced, or its folder does not exist.
+        OutputError: It exists and may not be replaced, or its folder does not exist or may not be written to.
     """
     if path.is_dir():
         raise OutputError(f"The output '{path}' is a folder: give a file name.")
@@ -89,6 +90,8 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"The output '{path}' exists already: choose another name or allow overwriting.")
     if not path.parent.is_dir():
         raise OutputError(f"The folder '{path.parent}' of the output does not exist: create it or choose another.")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"The output '{path}' cannot be written: choose a folder you may write to.")
 
 
 class RasterWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from pathlib import Path
 
 from groklst_engine.errors import ModelError
@@ -14,8 +15,12 @@ METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in (*interpolation.SP
 
 
 def list_methods() -> list[MethodSpec]:
-    """All methods, shipped networks first."""
-    return [network.spec_of(name, path) for name, path in shipped_weights().items()] + list(METHODS.values())
+    """All methods, shipped networks first; one whose file is damaged is left out, and says so when it is called for."""
+    networks: list[MethodSpec] = []
+    for name, path in shipped_weights().items():
+        with suppress(ModelError):
+            networks.append(network.spec_of(name, path))
+    return networks + list(METHODS.values())
 
 
 def get_method(name: str) -> MethodSpec:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from groklst_engine.degrade import block_mean
 from groklst_engine.layers.local_regression import local_regression, reach
+from groklst_engine.models.spec import ModelSpec
 from groklst_engine.resample import REACH, upsample
 
 
@@ -92,3 +93,17 @@ def radius(scale: int, dilations: Sequence[int] = (1, 2, 4, 2), windows: Sequenc
     convolutions = 2 + sum(dilation + 1 for dilation in dilations)
     inputs = max(REACH["bicubic"], *(reach(window) for window in windows), 0)
     return math.ceil(convolutions / scale) + inputs
+
+
+SPEC = ModelSpec(
+    name="guided-residual",
+    label="Guided residual",
+    description="GrokLST's own small network: any set of bands, any whole scale, made for CPUs.",
+    build=GuidedResidual,
+    guided=True,
+    min_guidance_bands=0,
+    scales=range(2, 65),
+    receptive_radius=lambda arguments: radius(arguments["scale"], arguments["dilations"], arguments["windows"]),
+    licence="GPL-3.0-or-later",
+    paper=None,
+)

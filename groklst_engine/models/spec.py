@@ -52,7 +52,8 @@ class ModelSpec:
         min_guidance_bands: Fewest guidance bands a guided network can be built for.
         size_multiple: Coarse height and width must be multiples of it; 1 takes any size.
         receptive_radius: How many coarse pixels around a coarse pixel its fine pixels depend on, from a mapping of all
-            arguments (``scale`` included); None when it is the whole image (global statistics).
+            arguments (``scale`` included); None when it is the whole image (global statistics), or depends on where
+            the image begins (windows).
         bf16_ok: Whether bfloat16 computation costs less than 0.05 K (root mean square).
         presets: Named sizes: arguments that differ from the defaults.
     """

@@ -55,21 +55,6 @@ from groklst_engine.models import (
 )
 from groklst_engine.models.spec import ModelSpec, closest
 
-GUIDED_RESIDUAL = ModelSpec(
-    name="guided-residual",
-    label="Guided residual",
-    description="GrokLST's own small network: any set of bands, any whole scale, made for CPUs.",
-    build=guided_residual.GuidedResidual,
-    guided=True,
-    min_guidance_bands=0,
-    scales=range(2, 65),
-    receptive_radius=lambda arguments: guided_residual.radius(
-        arguments["scale"], arguments["dilations"], arguments["windows"]
-    ),
-    licence="GPL-3.0-or-later",
-    paper=None,
-)
-
 MODELS: dict[str, ModelSpec] = {
     "act": act.SPEC,
     "ahmf": ahmf.SPEC,
@@ -92,7 +77,7 @@ MODELS: dict[str, ModelSpec] = {
     "fdsr": fdsr.SPEC,
     "FEN": fen.SPEC,
     "fenet": fenet.SPEC,
-    "guided-residual": GUIDED_RESIDUAL,
+    "guided-residual": guided_residual.SPEC,
     "han": han.SPEC,
     "haunet": haunet.SPEC,
     "mocolsk": mocolsk.SPEC,
