@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-engine setup-qgis demo test test-fast lint plugin qgis package clean
+.PHONY: help setup setup-engine setup-qgis demo test test-fast lint plugin qgis package weights clean
 
 ENGINE := .venv/bin/python
 QGIS := .venv-qgis/bin/python
@@ -85,6 +85,28 @@ package:  ## dist/groklst-<version>.zip: the plugin with the engine and its weig
 	cd build/package && python3 -m zipfile -c "$(CURDIR)/dist/groklst-$(VERSION).zip" groklst
 	@du -k dist/groklst-$(VERSION).zip
 	@test $$(du -k dist/groklst-$(VERSION).zip | cut -f 1) -lt 25000 || { echo "The zip must stay below 25 MB."; exit 1; }
+
+weights: setup-engine  ## train the shipped weights again; DATA= the folder of the scenes
+	.venv/bin/groklst train --scenes weights/groklst-small.scenes.json --data-root "$(DATA)" \
+		--roles blue,green,red,nir,swir1,swir2,ndvi,ndwi,ndbi,dem --scales 2,3,4,8 --iterations 1200 \
+		--cross-validate lethbridge,flathead,pennsylvania --label "GrokLST small" \
+		--description "$(WEIGHTS_DESCRIPTION)" --limitations "$(WEIGHTS_LIMITATIONS)" --credits "$(WEIGHTS_CREDITS)" \
+		--overwrite -o weights/groklst-small.safetensors
+
+define WEIGHTS_DESCRIPTION
+Small guided network for any subset of reflectance bands, indices and elevation, and for none; trained on Landsat, \
+ECOSTRESS and ASTER scenes.
+endef
+
+define WEIGHTS_LIMITATIONS
+Trained on clear-sky scenes of 70 to 230 m over land, most of them summer days; unmasked cloud, lava and fine detail \
+unrelated to the guidance can make it worse than bicubic.
+endef
+
+define WEIGHTS_CREDITS
+Landsat data: U.S. Geological Survey and NASA; ECOSTRESS and MODIS: NASA; ASTER: NASA and METI; NDVI of Los Angeles: \
+modified Copernicus Sentinel data 2023; elevation: SRTM, NASA and USGS.
+endef
 
 clean:  ## remove everything generated, the environments included
 	rm -rf .venv .venv-qgis build dist demo .pytest_cache .mypy_cache .ruff_cache *.egg-info
