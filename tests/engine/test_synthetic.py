@@ -162,7 +162,7 @@ def test_guidance_on_another_grid_shows_the_same_place(
         expected = transform_bounds(scene.crs, guidance.crs, *bounds)
         assert guidance.bounds == pytest.approx(expected, abs=2 * max(guidance.res))
         # A ground point has the same elevation in both.
-        x, y = scene.transform * (100.5, 150.5)
+        x, y = scene.transform @ (100.5, 150.5)
         (lon,), (lat,) = rasterio.warp.transform(scene.crs, dem.crs, [x], [y])
         (seen,) = next(dem.sample([(lon, lat)]))[:1]
         assert seen == pytest.approx(scene.guidance["dem"][150, 100], abs=5)
