@@ -19,8 +19,8 @@ import torch
 
 from groklst_engine.data.dataset import FineScene, load_scene
 from groklst_engine.degrade import masked_block_mean
-from groklst_engine.errors import OutputError
-from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress
+from groklst_engine.errors import InputError, OutputError
+from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.grid import Grid
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, GuidanceSource, LstSource
 from groklst_engine.metrics import Scores, average, score
@@ -74,6 +74,7 @@ class Evaluation:
         return {
             "method": method,
             "scale": scale,
+            "scenes": len(rows),
             **average(row.scores for row in rows).to_json(),
             "rmse_to_bicubic": float(np.mean([row.ratio for row in rows])),
         }
@@ -90,6 +91,8 @@ class Evaluation:
 
 def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken | None = None) -> Evaluation:
     """Score methods on scenes; bicubic is always among them.
+
+    What a method can't do, for instance a scene too small for it, is left out with a warning.
 
     Raises:
         GroklstError: A scene or a method cannot be used.
@@ -136,7 +139,11 @@ def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel
                     device=job.device,
                     overwrite=True,
                 )
-                downscale(wish, ignore, cancel)
+                try:
+                    downscale(wish, ignore, cancel)
+                except InputError as error:  # the scene is not for this method; others go on
+                    warn(on_event, f"{scene.name} x{scale} {method}: {error}")
+                    continue
                 with rasterio.open(output) as dataset:
                     fine = dataset.read(1, masked=True).filled(np.nan)
                 # the same pixels for every method: those whose coarse pixel is valid

@@ -67,7 +67,13 @@ class SelfScale:
         network = GuidedResidual(options.scale, len(scene.roles), WIDTH, DILATIONS, WINDOWS)
         sampler = SceneSampler(scenes, crop=48, batch=8, band_dropping=0.0, augmented=True, seed=options.seed)
         schedule = Schedule(ITERATIONS, 2e-3, 1e-3, {options.scale: 1.0}, options.seed)
-        trained = learn(network, sampler, schedule, options.device, on_event, cancel)
+        try:
+            trained = learn(network, sampler, schedule, options.device, on_event, cancel)
+        except InputError as error:
+            raise InputError(
+                f"Training on the scene at scale {options.scale} needs larger areas without gaps: use a larger extent, "
+                "a smaller scale or a trained network."
+            ) from error
         self._network = NetworkDownscaler(trained, tuple(scene.roles), self.radius, options)
         self._network.fit(scene, on_event, cancel)
 

@@ -69,6 +69,20 @@ def test_means_are_over_the_scenes(clear: ScenePaths, cloudy: ScenePaths) -> Non
     assert mean["rmse_to_bicubic"] == pytest.approx(np.mean([row.ratio for row in rows]))
 
 
+def test_a_scene_too_small_for_a_method_is_left_out_with_a_warning(clear: ScenePaths) -> None:
+    events: list[Event] = []
+    job = EvaluateJob(scenes=(scene(clear),), scales=(8,), methods=("self-scale", "bicubic-ibp"))
+    result = evaluate(job, events.append)
+    assert [row.method for row in result.rows] == ["bicubic", "bicubic-ibp"]
+    warnings = [event.message for event in events if event.level == "warning"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("valley x8 self-scale: ")
+    assert {(mean["method"], mean["scenes"]) for mean in result.to_json()["means"]} == {
+        ("bicubic", 1),
+        ("bicubic-ibp", 1),
+    }
+
+
 def test_clouded_pixels_do_not_count(clear: ScenePaths, tmp_path: Path) -> None:
     truth = read(clear.truth)
     clouds = np.zeros(truth.shape, np.uint8)
