@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from groklst_engine.errors import InputError
 from groklst_engine.jobs import Device
@@ -20,6 +21,15 @@ def choose_device(wanted: Device) -> torch.device:
     if not there[wanted]:
         raise InputError(f"The device '{wanted}' is not available to this torch ({torch.__version__}): use auto.")
     return torch.device(wanted)
+
+
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on a device, its images channels last in memory: twice as fast on CPUs, and no slower elsewhere."""
+    network = network.to(device)
+    for parameter in network.parameters():
+        if parameter.dim() == 4:  # all at once would fail on three-dimensional convolutions
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def trains_in_bf16(device: torch.device) -> bool:

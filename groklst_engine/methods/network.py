@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from groklst_engine.bands import Role
 from groklst_engine.degrade import masked_block_mean
+from groklst_engine.device import placed
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.indices import NORMALISED_DIFFERENCES, available, select
@@ -33,7 +34,7 @@ class NetworkDownscaler:
 
     def __init__(self, network: nn.Module, wanted: tuple[Role, ...], radius: int | None, options: BuildOptions) -> None:
         self.radius = radius
-        self._network = network.to(options.device).eval()
+        self._network = placed(network, options.device).eval()
         self._wanted = wanted
         self._roles = options.roles
         self._scale = options.scale
@@ -121,7 +122,8 @@ def spec_of(name: str, path: Path) -> MethodSpec:
 
     def build(options: BuildOptions) -> NetworkDownscaler:
         network, _ = load_weights(path, options.scale)
-        radius = architecture.radius(options.scale, **card.arguments)
+        arguments = {name: value for name, value in card.arguments.items() if name != "reference_compat"}
+        radius = architecture.radius(options.scale, **arguments)
         return NetworkDownscaler(network, card.roles, radius, options)
 
     return MethodSpec(

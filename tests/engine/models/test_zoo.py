@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from groklst_engine.device import placed
 from groklst_engine.models.zoo import MODELS, create_model, get_spec, list_models
 
 HEIGHT, WIDTH = 17, 23
@@ -142,6 +143,17 @@ def test_every_parameter_receives_gradient(name: str) -> None:
     excepted = {key for key, _ in network.named_parameters() if re.search(pattern, key)}
     assert idle <= excepted
     assert len(idle) <= len(excepted) / 2
+
+
+@EVERY_MODEL
+def test_channels_last_in_memory_changes_nothing(name: str) -> None:
+    scale = min(scales_of(name))
+    network = small(name, scale).eval()
+    lst, guidance = inputs(scale)
+
+    with torch.no_grad():
+        result = network(lst, guidance)
+        torch.testing.assert_close(placed(network, torch.device("cpu"))(lst, guidance), result, rtol=1e-3, atol=1e-4)
 
 
 @EVERY_MODEL
