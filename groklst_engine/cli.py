@@ -23,6 +23,7 @@ from groklst_engine.jobs import (
     InspectJob,
     ProbeJob,
     SceneSource,
+    StatisticsJob,
     TrainJob,
     parse_job,
 )
@@ -93,16 +94,23 @@ def _info(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -
 def _evaluate(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
     if options.scenes:
         options.scenes = read_scenes(options.scenes, options.data_root, options.regions)
-    else:
+    elif options.lst:
         options.name = Path(options.lst["path"]).stem
         options.scenes = [fields_from(SceneSource, options)]
     return run_job(job_from(EvaluateJob, options), on_event, cancel)
 
 
 def _train(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
-    options.scenes = read_scenes(options.scenes, options.data_root)
+    if options.scenes:
+        options.scenes = read_scenes(options.scenes, options.data_root)
     options.arguments = dict(options.arguments)
     return run_job(job_from(TrainJob, options), on_event, cancel)
+
+
+def _statistics(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
+    if options.scenes:
+        options.scenes = read_scenes(options.scenes, options.data_root)
+    return run_job(job_from(StatisticsJob, options), on_event, cancel)
 
 
 def _methods(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -197,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     add_inputs(evaluate, add_manifest(evaluate))
     add_fields(evaluate, SceneSource, "mask", "native")
     evaluate.add_argument("--regions", type=words, metavar="A,B,…", default=(), help="Take only these of the manifest")
-    add_fields(evaluate, EvaluateJob, "scales", "methods", "report", "device")
+    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "report", "device")
 
     train = command(
         "train",
@@ -217,8 +225,18 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="A further argument of the architecture; may be repeated",
     )
-    fields = [name for name in TrainJob.model_fields if name not in ("kind", "scenes", "model", "preset", "arguments")]
-    add_fields(train, TrainJob, *fields)
+    added = ("kind", "scenes", "dataset", "model", "preset", "arguments")
+    add_fields(train, TrainJob, *(name for name in TrainJob.model_fields if name not in added))
+
+    statistics = command(
+        "statistics",
+        _statistics,
+        console.show_statistics,
+        "find mean, standard deviation and range of each band of a data set or of scenes",
+        "groklst statistics --dataset GrokLST --split trainval",
+    )
+    add_manifest(statistics)
+    add_fields(statistics, StatisticsJob, "split")
 
     command("methods", _methods, console.show_methods, "list the methods, trained networks included", "groklst methods")
     command("models", _models, console.show_models, "list the network architectures to train", "groklst models")

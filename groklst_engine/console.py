@@ -118,6 +118,12 @@ def show_train(result: Mapping[str, Any]) -> str:
     return f"{result['output']}\n\n{score_table(metrics)}" if metrics else str(result["output"])
 
 
+def show_statistics(result: Mapping[str, Any]) -> str:
+    """What ``groklst statistics`` says."""
+    rows = result["bands"]
+    return table([name.replace("_", " ") for name in rows[0]], (row.values() for row in rows))
+
+
 def show_methods(result: Mapping[str, Any]) -> str:
     """What ``groklst methods`` says."""
     rows = (

@@ -17,7 +17,8 @@ import numpy as np
 import rasterio
 import torch
 
-from groklst_engine.data.dataset import FineScene, load_scene
+from groklst_engine.data.dataset import FineScene
+from groklst_engine.data.sources import load, sources_of
 from groklst_engine.degrade import masked_block_mean
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
@@ -100,9 +101,10 @@ def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken |
     """
     cancel = cancel or CancelToken()
     rows: list[EvaluationRow] = []
-    for number, source in enumerate(job.scenes):
-        step = part(on_event, number / len(job.scenes), (number + 1) / len(job.scenes))
-        scene = load_scene(source, multiple=int(np.lcm.reduce([8, *job.scales])))
+    sources = sources_of(job)
+    for number, source in enumerate(sources):
+        step = part(on_event, number / len(sources), (number + 1) / len(sources))
+        scene = load(source, multiple=int(np.lcm.reduce([8, *job.scales])))
         rows += evaluate_scene(scene, job, step, cancel)
     evaluation = Evaluation(tuple(rows))
     if job.report is not None:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
@@ -18,6 +27,7 @@ from groklst_engine.errors import InputError
 RasterName = Annotated[str, BeforeValidator(str)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Scale = Annotated[int, Field(ge=2, le=64)]
+Split = Literal["train", "val", "trainval", "test"]
 DEFAULT_METHOD = "groklst-small"
 
 
@@ -130,11 +140,38 @@ class SceneSource(_Frozen):
     region: str | None = None
 
 
-class EvaluateJob(_Frozen):
-    """Score methods on scenes by Wald's protocol, beside bicubic.
+class _FineData(_Frozen):
+    """Fine scenes, one by one or as a data set.
 
     Attributes:
-        scenes: Fine scenes; each is degraded by ``scale``, downscaled back and compared with itself.
+        scenes: Fine scenes.
+        dataset: Folder in the layout of the GrokLST data set, in place of scenes.
+        split: Part of the dataset to take.
+    """
+
+    scenes: tuple[SceneSource, ...] = ()
+    dataset: Path | None = None
+    split: Split = "trainval"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> _FineData:
+        if bool(self.scenes) == (self.dataset is not None):
+            raise ValueError("give scenes or a dataset, one of them")
+        return self
+
+
+class StatisticsJob(_FineData):
+    """Find mean, standard deviation and range of each band."""
+
+    kind: Literal["statistics"] = "statistics"
+
+
+class EvaluateJob(_FineData):
+    """Score methods on scenes by Wald's protocol, beside bicubic.
+
+    Each scene is degraded by a scale, downscaled back and compared with itself.
+
+    Attributes:
         scales: Scales to score.
         methods: Names of methods, or paths of weights files.
         report: Folder for ``scores.json`` and ``scores.csv``; None writes none.
@@ -142,18 +179,17 @@ class EvaluateJob(_Frozen):
     """
 
     kind: Literal["evaluate"] = "evaluate"
-    scenes: tuple[SceneSource, ...] = Field(min_length=1)
+    split: Split = "test"
     scales: tuple[Scale, ...] = Field((4,), min_length=1)
     methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
     report: Path | None = None
     device: Device = "auto"
 
 
-class TrainJob(_Frozen):
+class TrainJob(_FineData):
     """Train a network on scenes by Wald's protocol and write a weights file.
 
     Attributes:
-        scenes: Training scenes.
         model: Architecture, a name of ``groklst models``.
         preset: A named size of the architecture.
         arguments: Further arguments of the architecture.
@@ -182,7 +218,6 @@ class TrainJob(_Frozen):
     """
 
     kind: Literal["train"] = "train"
-    scenes: tuple[SceneSource, ...] = Field(min_length=1)
     model: str = "guided-residual"
     preset: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -215,7 +250,7 @@ class ProbeJob(_Frozen):
 
 
 Job = Annotated[
-    InspectJob | DownscaleJob | EvaluateJob | TrainJob | ProbeJob,
+    InspectJob | DownscaleJob | EvaluateJob | TrainJob | StatisticsJob | ProbeJob,
     Field(discriminator="kind"),
 ]
 _JOB: TypeAdapter[Job] = TypeAdapter(Job)
@@ -224,9 +259,12 @@ _JOB: TypeAdapter[Job] = TypeAdapter(Job)
 def explain(error: ValidationError) -> str:
     """One sentence for the first violation in a pydantic error."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("downscale", "inspect", "evaluate", "train"))
+    kinds = ("downscale", "inspect", "evaluate", "train", "statistics")
+    where = ".".join(str(part) for part in first["loc"] if part not in kinds)
     what = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"
+    if not where:  # options that do not go together
+        return f"{what[:1].upper()}{what[1:]}."
     return f"Option '{where}': {what[:1].lower()}{what[1:]}{given}."
 
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from groklst_engine import __version__
 from groklst_engine.card import write_card
-from groklst_engine.data.dataset import FineScene, SceneSampler, half_resolution, load_scene, training_scene
+from groklst_engine.data.dataset import FineScene, SceneSampler, half_resolution, training_scene
+from groklst_engine.data.sources import load, sources_of
 from groklst_engine.device import choose_device
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.evaluate import Evaluation, evaluate
@@ -61,7 +62,8 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     check_output(job.output, job.overwrite)
     if job.output.suffix != SUFFIX:
         raise InputError(f"The weights '{job.output}' must end in {SUFFIX}: rename the output.")
-    regions = {source.region or source.name for source in job.scenes}
+    sources = sources_of(job)
+    regions = {source.region or source.name for source in sources}
     if unknown := set(job.cross_validate) - regions:
         raise InputError(f"No training scene lies in '{sorted(unknown)[0]}': choose of {', '.join(sorted(regions))}.")
     if regions <= set(job.cross_validate) and len(regions) == 1:
@@ -71,9 +73,9 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     build_loss(job.loss)  # a wrong name shows before the scenes are read
     progress(on_event, 0.0, "Reading the scenes")
     scenes: list[FineScene] = []
-    for source in job.scenes:
+    for source in sources:
         cancel.check()
-        scenes.append(load_scene(source))
+        scenes.append(load(source))
     runs = len(job.cross_validate) + 1
     metrics: list[dict[str, Any]] = []
     for number, region in enumerate(job.cross_validate):
@@ -134,7 +136,18 @@ def _scores(
 
 
 def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
-    told_elsewhere = {"kind", "scenes", "output", "overwrite", "label", "description", "limitations", "credits"}
+    told_elsewhere = {
+        "kind",
+        "scenes",
+        "dataset",
+        "split",
+        "output",
+        "overwrite",
+        "label",
+        "description",
+        "limitations",
+        "credits",
+    }
     options = job.model_dump(mode="json", exclude=told_elsewhere)
     return ModelCard(
         name=job.output.stem,
@@ -146,7 +159,7 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
         roles=job.roles,
         training={
             "protocol": "wald: all block-averaged to the thermal sensor's pixel, the LST degraded by the scale",
-            "scenes": [source.name for source in job.scenes],
+            "scenes": [source.name for source in sources_of(job)],
             "options": options,
         },
         metrics=tuple(metrics),

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from groklst_engine.errors import GroklstError, InputError
 from groklst_engine.events import CancelToken, Event, OnEvent
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, TrainJob, parse_job
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, StatisticsJob, TrainJob, parse_job
 
 
 def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -49,6 +49,10 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.train import train
 
             return train(job, on_event, cancel).to_json()
+        case StatisticsJob():
+            from groklst_engine.data.statistics import statistics
+
+            return statistics(job, on_event, cancel).to_json()
         case _:
             from groklst_engine.probe import probe
 
