@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from groklst_engine.options import (
     setting,
     words,
 )
+from groklst_engine.weights_commands import add_weights_commands
 from groklst_engine.worker import describe, run_job, to_text
 
 DEMO_NOISE = 0.1  # kelvin: what a good thermal sensor adds
@@ -156,10 +158,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"groklst {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(
-        name: str, run: Command, show: Callable[[dict[str, Any]], str], text: str, example: str
+    def add_command(
+        group: Any, name: str, run: Command, show: Callable[[dict[str, Any]], str], text: str, example: str
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(
+        added: argparse.ArgumentParser = group.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
@@ -170,6 +172,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--json", action="store_true", help="Print the result as JSON, and nothing else, on stdout")
         added.add_argument("--debug", action="store_true", help="Show the traceback of an error")
         return added
+
+    command = partial(add_command, commands)
 
     downscale = command(
         "downscale",
@@ -240,6 +244,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command("methods", _methods, console.show_methods, "list the methods, trained networks included", "groklst methods")
     command("models", _models, console.show_models, "list the network architectures to train", "groklst models")
+
+    add_weights_commands(commands, add_command)
 
     demo = command(
         "demo",

@@ -22,6 +22,7 @@ from pydantic import (
 
 from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
+from groklst_engine.weights_jobs import AnyWeightsJob
 
 # A string, not a Path: GDAL also opens names such as HDF4_EOS:EOS_GRID:"file":… and /vsicurl/https://…
 RasterName = Annotated[str, BeforeValidator(str)]
@@ -250,7 +251,7 @@ class ProbeJob(_Frozen):
 
 
 Job = Annotated[
-    InspectJob | DownscaleJob | EvaluateJob | TrainJob | StatisticsJob | ProbeJob,
+    InspectJob | DownscaleJob | EvaluateJob | TrainJob | StatisticsJob | AnyWeightsJob | ProbeJob,
     Field(discriminator="kind"),
 ]
 _JOB: TypeAdapter[Job] = TypeAdapter(Job)
@@ -260,7 +261,7 @@ def explain(error: ValidationError) -> str:
     """One sentence for the first violation in a pydantic error."""
     first = error.errors()[0]
     kinds = ("downscale", "inspect", "evaluate", "train", "statistics")
-    where = ".".join(str(part) for part in first["loc"] if part not in kinds)
+    where = ".".join(str(part) for part in first["loc"] if part not in kinds and not str(part).startswith("weights-"))
     what = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"
     if not where:  # options that do not go together

@@ -7,6 +7,8 @@ a file with a changed byte is refused.
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -161,3 +163,23 @@ def shipped_folder() -> Path:
 def shipped_weights() -> dict[str, Path]:
     """Name and file of each shipped weights file."""
     return {path.stem: path for path in sorted(shipped_folder().glob(f"*{SUFFIX}"))}
+
+
+def user_folder() -> Path:
+    """Where the user's own weights are: ``$GROKLST_WEIGHTS``, or a folder where the platform keeps a user's data."""
+    if chosen := os.environ.get("GROKLST_WEIGHTS"):
+        return Path(chosen).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "groklst" / "weights"
+
+
+def user_weights() -> dict[str, Path]:
+    """Name and file of each of the user's weights files, but of those that bear the name of shipped ones."""
+    files = {path.stem.lower(): path for path in sorted(user_folder().glob(f"*{SUFFIX}"))}
+    return {name: path for name, path in files.items() if name not in shipped_weights()}

@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from groklst_engine.errors import GroklstError, InputError
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, StatisticsJob, TrainJob, parse_job
+from groklst_engine.weights_jobs import WeightsJob
 
 
 def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -53,6 +54,10 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.data.statistics import statistics
 
             return statistics(job, on_event, cancel).to_json()
+        case WeightsJob():
+            from groklst_engine.registry import run_weights_job
+
+            return run_weights_job(job, on_event)
         case _:
             from groklst_engine.probe import probe
 

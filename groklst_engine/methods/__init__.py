@@ -9,37 +9,46 @@ from pathlib import Path
 from groklst_engine.errors import ModelError
 from groklst_engine.methods import interpolation, network, self_scale, tsharp
 from groklst_engine.methods.base import MethodSpec
-from groklst_engine.weights import SUFFIX, shipped_weights
+from groklst_engine.weights import SUFFIX, shipped_weights, user_weights
 
 METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in (*interpolation.SPECS, *tsharp.SPECS, *self_scale.SPECS)}
 
 
 def list_methods() -> list[MethodSpec]:
-    """All methods, shipped networks first; one whose file is damaged is left out, and says so when it is called for."""
+    """All methods: shipped networks, the user's, the others.
+
+    A network whose file is damaged is left out, and says so when it is called for.
+    """
     networks: list[MethodSpec] = []
-    for name, path in shipped_weights().items():
+    for name, path in _weights().items():
         with suppress(ModelError):
             networks.append(network.spec_of(name, path))
     return networks + list(METHODS.values())
 
 
 def get_method(name: str) -> MethodSpec:
-    """A method by its name, by the name of shipped weights, or by the path of a weights file.
+    """A method by its name, by the name of shipped or the user's weights, or by the path of a weights file.
 
     Raises:
         ModelError: There is no such method; the message suggests the nearest.
     """
     if name.lower() in METHODS:
         return METHODS[name.lower()]
-    shipped = shipped_weights()
-    if name.lower() in shipped:
-        return network.spec_of(name.lower(), shipped[name.lower()])
+    weights = _weights()
+    if name.lower() in weights:
+        return network.spec_of(name.lower(), weights[name.lower()])
     if name.endswith(SUFFIX) or Path(name).exists():
         return network.spec_of(Path(name).stem, Path(name))
-    known = [*shipped, *METHODS]
+    known = [*weights, *METHODS]
     near = difflib.get_close_matches(name.lower(), known, n=1)
     raise ModelError(
         f"Unknown method '{name}'"
         + (f" (did you mean '{near[0]}'?)" if near else "")
         + f": choose {', '.join(known)}, or give a weights file."
     )
+
+
+def _weights() -> dict[str, Path]:
+    """Weights by name; the names of shipped ones and of other methods win over the user's."""
+    own = {name: path for name, path in user_weights().items() if name not in METHODS}
+    return shipped_weights() | own

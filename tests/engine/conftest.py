@@ -19,6 +19,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def own_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty registry of weights in place of the developer's own."""
+    folder = tmp_path_factory.mktemp("registry") / "weights"
+    monkeypatch.setenv("GROKLST_WEIGHTS", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def landscape() -> SyntheticScene:
     return synthetic_scene(size=192, seed=1)

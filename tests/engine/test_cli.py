@@ -21,7 +21,7 @@ from groklst_engine.events import Event
 from groklst_engine.jobs import TrainJob
 from groklst_engine.options import guidance_source, lst_source
 
-COMMANDS = ("downscale", "info", "evaluate", "train", "statistics", "methods", "models", "demo")
+COMMANDS = ("downscale", "info", "evaluate", "train", "statistics", "methods", "models", "weights", "demo")
 
 
 @pytest.fixture(scope="module")
