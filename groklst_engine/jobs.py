@@ -201,8 +201,11 @@ class TrainJob(_FineData):
         iterations: Optimiser steps.
         batch: Samples per step.
         crop: Side of a training crop, in fine pixels.
-        learning_rate: AdamW's, at its highest.
-        weight_decay: AdamW's.
+        optimizer: What makes the loss small; sgd has a momentum of 0.9.
+        learning_rate: The optimiser's, at its highest.
+        schedule: How the learning rate changes: rises and falls once, falls four times along a cosine as published
+            with GrokLST, or stays.
+        weight_decay: The optimiser's.
         band_dropping: Probability that a band is hidden from a sample, so that any subset of roles serves later.
         augment: Flips, quarter turns, gains and noise.
         seed: Random seed.
@@ -214,8 +217,10 @@ class TrainJob(_FineData):
         description: A sentence for the card.
         limitations: When not to trust it, for the card.
         credits: Whose data the scenes are, for the card.
-        output: Weights file to write.
+        output: Weights file to write; a log of the steps is kept beside it, ending in .training.csv.
         overwrite: Whether an existing file may be replaced.
+        resume: Go on where a training with the same options was interrupted.
+        checkpoint_every: Steps between two savings of what a resumed training needs; cancelling saves it, too.
     """
 
     kind: Literal["train"] = "train"
@@ -228,7 +233,9 @@ class TrainJob(_FineData):
     iterations: int = Field(2000, ge=1)
     batch: int = Field(16, ge=1)
     crop: int = Field(64, ge=16)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(2e-3, gt=0)
+    schedule: Literal["one-cycle", "cosine-restarts", "constant"] = "one-cycle"
     weight_decay: float = Field(1e-4, ge=0)
     band_dropping: float = Field(0.25, ge=0, le=1)
     augment: bool = True
@@ -242,6 +249,8 @@ class TrainJob(_FineData):
     credits: str = ""
     output: Path
     overwrite: bool = False
+    resume: bool = False
+    checkpoint_every: int = Field(500, ge=1)
 
 
 class ProbeJob(_Frozen):

@@ -11,10 +11,11 @@ from torch import nn
 
 from groklst_engine import __version__
 from groklst_engine.card import write_card
+from groklst_engine.checkpoint import Checkpoint, StepLog
 from groklst_engine.data.dataset import FineScene, SceneSampler, half_resolution, training_scene
 from groklst_engine.data.sources import load, sources_of
 from groklst_engine.device import choose_device
-from groklst_engine.errors import InputError, ModelError
+from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluate import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.jobs import EvaluateJob, TrainJob
@@ -29,6 +30,8 @@ HALF_FROM = 200
 
 MIN_SIDE = 48
 """Shorter side below which a scene holds no useful crop."""
+
+_FOR_THE_CARD = ("label", "description", "limitations", "credits")
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,12 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     """Train a network and write its weights.
 
     With ``cross_validate``, one network per named region is trained without it and scored on it first; the scores
-    stand in the card of the final network, which has seen all scenes.
+    stand in the card of the final network, which has seen all scenes. Beside the weights, ``.training.csv`` logs the
+    steps, and ``.checkpoint`` keeps, until the weights are there, what ``resume`` needs.
 
     Raises:
-        GroklstError: A scene, the architecture or the output cannot be used.
-        Cancelled: ``cancel`` was raised; nothing was written.
+        GroklstError: A scene, the architecture, the checkpoint or the output cannot be used.
+        Cancelled: ``cancel`` was raised; the message says whether the training can be resumed.
     """
     cancel = cancel or CancelToken()
     check_output(job.output, job.overwrite)
@@ -71,25 +75,67 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     if len(job.scales) > 1 and not isinstance(get_spec(job.model).scales, range):
         raise ModelError(f"The network '{job.model}' is built for one scale: train it once for each.")
     build_loss(job.loss)  # a wrong name shows before the scenes are read
+    checkpoint = _checkpoint(job, on_event)
+    try:
+        return _train(job, checkpoint, on_event, cancel)
+    except Cancelled as cancelled:
+        if not checkpoint.path.exists():
+            raise
+        raise Cancelled("Cancelled; what was learned is kept: run the training again with --resume.") from cancelled
+
+
+def _checkpoint(job: TrainJob, on_event: OnEvent) -> Checkpoint:
+    """The checkpoint of the earlier training that is to go on, or an empty one.
+
+    Raises:
+        InputError: It does not serve this job.
+        OutputError: It would be lost.
+    """
+    changes_nothing = {"output", "overwrite", "resume", "checkpoint_every", *_FOR_THE_CARD}
+    options = {**job.model_dump(mode="json", exclude=changes_nothing), "engine_version": __version__}
+    steps = StepLog(job.output.with_suffix(".training.csv"))
+    path = job.output.with_name(job.output.name + ".checkpoint")
+    checkpoint = Checkpoint(path, options, job.checkpoint_every, steps)
+    if job.resume and path.exists():
+        checkpoint.load()
+    elif job.resume:
+        warn(on_event, f"There is no checkpoint '{path}': the training starts at its beginning.")
+    elif path.exists() and not job.overwrite:
+        raise OutputError(
+            f"The checkpoint '{path}' of an interrupted training would be lost: resume it with --resume or "
+            "replace it with --overwrite."
+        )
+    else:
+        checkpoint.delete()
+    return checkpoint
+
+
+def _train(job: TrainJob, checkpoint: Checkpoint, on_event: OnEvent, cancel: CancelToken) -> TrainResult:
     progress(on_event, 0.0, "Reading the scenes")
     scenes: list[FineScene] = []
-    for source in sources:
+    for source in sources_of(job):
         cancel.check()
         scenes.append(load(source))
     runs = len(job.cross_validate) + 1
-    metrics: list[dict[str, Any]] = []
     for number, region in enumerate(job.cross_validate):
+        if number < len(checkpoint.scores):
+            continue
         step = part(on_event, 0.02 + 0.98 * number / runs, 0.02 + 0.98 * (number + 1) / runs)
         log(on_event, f"Training without {region}")
-        network = _learn(job, [scene for scene in scenes if scene.region != region], part(step, 0, 0.9), cancel)
-        metrics += _scores(job, region, network, part(step, 0.9, 1), cancel)
-    network = _learn(job, scenes, part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0), cancel)
+        others = [scene for scene in scenes if scene.region != region]
+        network = _learn(job, others, checkpoint, part(step, 0, 0.9), cancel)
+        checkpoint.finish_run(_scores(job, region, network, part(step, 0.9, 1), cancel))
+    network = _learn(job, scenes, checkpoint, part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0), cancel)
+    metrics = [row for scores in checkpoint.scores for row in scores]
     card = save_weights(job.output, network, _card(job, metrics))
     write_card(card, job.output.with_suffix(".md"))
+    checkpoint.delete()
     return TrainResult(job.output, card)
 
 
-def _learn(job: TrainJob, scenes: list[FineScene], on_event: OnEvent, cancel: CancelToken) -> nn.Module:
+def _learn(
+    job: TrainJob, scenes: list[FineScene], checkpoint: Checkpoint, on_event: OnEvent, cancel: CancelToken
+) -> nn.Module:
     usable = []
     for scene in [*scenes, *(half_resolution(scene) for scene in scenes if min(scene.lst.shape[-2:]) >= HALF_FROM)]:
         if min(scene.lst.shape[-2:]) >= MIN_SIDE:
@@ -111,8 +157,9 @@ def _learn(job: TrainJob, scenes: list[FineScene], on_event: OnEvent, cancel: Ca
         job.model, scale=job.scales[0], guidance_bands=len(job.roles), preset=job.preset, **job.arguments
     )
     weights = {scale: 1.0 for scale in job.scales}
-    schedule = Schedule(job.iterations, job.learning_rate, job.weight_decay, weights, job.seed, job.loss)
-    return learn(network, sampler, schedule, choose_device(job.device), on_event, cancel)
+    rates = (job.learning_rate, job.weight_decay)
+    schedule = Schedule(job.iterations, *rates, weights, job.seed, job.loss, job.optimizer, job.schedule)
+    return learn(network, sampler, schedule, choose_device(job.device), on_event, cancel, checkpoint)
 
 
 def _scores(
@@ -143,10 +190,9 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
         "split",
         "output",
         "overwrite",
-        "label",
-        "description",
-        "limitations",
-        "credits",
+        "resume",
+        "checkpoint_every",
+        *_FOR_THE_CARD,
     }
     options = job.model_dump(mode="json", exclude=told_elsewhere)
     return ModelCard(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -199,6 +200,14 @@ class SceneSampler:
         self._band_dropping = band_dropping
         self._augmented = augmented
         self._random = np.random.default_rng(seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a training that goes on needs: where the random numbers are."""
+        return dict(self._random.bit_generator.state)
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go on with the samples that would have come next."""
+        self._random.bit_generator.state = state_dict
 
     def batch(self, scale: int) -> TrainingBatch:
         """Draw a batch for one scale.
