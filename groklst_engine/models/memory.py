@@ -10,7 +10,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 
 import torch
 
@@ -24,32 +23,28 @@ def peak(name: str) -> dict[str, float]:
     """Run a network in this process.
 
     Returns:
-        ``scale``, ``seconds`` of the forward pass, and the process's ``gigabytes`` at their highest.
+        ``scale`` and the process's ``gigabytes`` at their highest.
     """
     scale = max(scale for scale in (2, 4, 8) if scale in get_spec(name).scales)
     network = create_model(name, scale=scale, guidance_bands=BANDS).eval()
     lst, guidance = torch.randn(1, 1, SIDE, SIDE), torch.randn(1, BANDS, scale * SIDE, scale * SIDE)
-    started = time.perf_counter()
     with torch.inference_mode():
         network(lst, guidance if get_spec(name).guided else None)
-    seconds = time.perf_counter() - started
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "scale": scale,
-        "seconds": seconds,
         "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9,
     }
 
 
 def main(names: list[str]) -> None:
     """Print a row for each network."""
-    print("| network | scale | seconds | peak GB |\n|---|---|---|---|")
+    print("| network | scale | peak GB |\n|---|---|---|")
     for name in names or list_models():
         command = [sys.executable, "-c", f"from {__spec__.name} import *; print(json.dumps(peak({name!r})))"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found = json.loads(done.stdout)
-        row = f"| `{name}` | x{found['scale']} | {found['seconds']:.1f} | {found['gigabytes']:.2f} |"
-        print(row, flush=True)
+        print(f"| `{name}` | x{found['scale']} | {found['gigabytes']:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
