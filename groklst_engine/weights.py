@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -69,6 +69,13 @@ class ModelCard(BaseModel):
     credits: str = ""
     engine_version: str = ""
     sha256: str = ""
+
+    @field_validator("arguments")
+    @classmethod
+    def _only_its_own(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        if taken := arguments.keys() & {"name", "scale", "guidance_bands", "preset"}:
+            raise ValueError(f"'{min(taken)}' is no argument of a network but stated elsewhere in the card")
+        return arguments
 
 
 def _digest(card: str, tensors: Mapping[str, Tensor]) -> str:

@@ -132,6 +132,12 @@ def test_a_card_that_does_not_fit_its_tensors(tmp_path: Path) -> None:
         load_weights(tmp_path / "a.safetensors", 2)
 
 
+@pytest.mark.parametrize("taken", ["scale", "guidance_bands", "preset"])
+def test_a_card_cannot_set_what_is_not_the_networks_own(taken: str) -> None:
+    with pytest.raises(ValueError, match=f"'{taken}' is no argument"):
+        ModelCard(name="a", architecture="guided-residual", arguments={taken: 2}, scales=(2,))
+
+
 def test_a_scale_it_was_not_trained_for(weights: Path) -> None:
     with pytest.raises(ModelError, match="trained for the scales 2, 4, not 3"):
         load_weights(weights, 3)
