@@ -23,8 +23,10 @@ from groklst_engine.methods.base import BuildOptions, MethodSpec
 from groklst_engine.probe import versions
 from groklst_engine.raster import RasterWriter, check_output
 from groklst_engine.reader import AlignedReader
+from groklst_engine.report import require_packages
 from groklst_engine.scene import SceneReader, keep_window
 from groklst_engine.scoring import Comparison, compare_with_input, compare_with_reference
+from groklst_engine.summary import report_of
 from groklst_engine.tiles import Mosaic, TilePlan
 from groklst_engine.units import Unit, offset_to_kelvin
 
@@ -88,6 +90,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         InputError: An input cannot be used.
         OutputError: The output cannot be written.
         ModelError: The method or its weights cannot be used.
+        GroklstError: A report is wanted and matplotlib or jinja2 is missing.
         Cancelled: ``cancel`` was raised; nothing was written.
     """
     started = time.monotonic()
@@ -109,12 +112,10 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         with _writer(job, spec, reader) as writer:
             _compute(job, spec, reader, writer, listen, cancel)
             writer.finish()
-            comparisons = _compare(job, writer.part, part(listen, 0.9, 0.97), cancel)
+            comparisons = _compare(job, spec, writer.part, part(listen, 0.9, 0.97), cancel)
             seconds = time.monotonic() - started
             html, json = None, None
             if job.report is not None:
-                from groklst_engine.summary import report_of  # matplotlib is an extra, needed for reports only
-
                 progress(listen, 0.97, "Writing the report")
                 html, json = report_of(job, spec, reader, comparisons, tuple(warnings), seconds)
         unit, fine = reader.lst.unit, reader.pair.fine
@@ -142,6 +143,7 @@ def _check(job: DownscaleJob, spec: MethodSpec) -> None:
     if job.output.exists() and any(Path(name).exists() and job.output.samefile(name) for name in inputs):
         raise OutputError(f"The output '{job.output}' is also an input: choose another name.")
     if job.report is not None:
+        require_packages()
         existing = job.report / "report.html"
         if existing.exists() and not job.overwrite:
             raise OutputError(f"The report '{existing}' exists already: choose another folder or allow overwriting.")
@@ -223,13 +225,14 @@ def plan_tiles(job: DownscaleJob, radius: int | None, height: int, width: int, c
     return TilePlan(height, width, max(core, 2 * GLOBAL_RAMP), GLOBAL_HALO, GLOBAL_RAMP)
 
 
-def _compare(job: DownscaleJob, output: Path, on_event: OnEvent, cancel: CancelToken) -> list[Comparison]:
+def _compare(
+    job: DownscaleJob, spec: MethodSpec, output: Path, on_event: OnEvent, cancel: CancelToken
+) -> list[Comparison]:
     """The output against the coarse input and, if there is one, against the reference beside bicubic."""
     progress(on_event, 0.0, "Comparing with the input")
     comparisons = [compare_with_input(output, job.lst, job.scale, cancel)]
     if job.reference is not None:
-        label = get_method(job.method).label
-        comparisons.append(compare_with_reference(output, job.reference, label, cancel))
+        comparisons.append(compare_with_reference(output, job.reference, spec.label, cancel))
         if job.method != "bicubic":
             with tempfile.TemporaryDirectory() as folder:
                 baseline = Path(folder) / "bicubic.tif"

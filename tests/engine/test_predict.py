@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,9 @@ from rasters import (
 )
 
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
-from groklst_engine.errors import Cancelled
+from groklst_engine.errors import Cancelled, GroklstError
 from groklst_engine.events import CancelToken, Event
-from groklst_engine.jobs import LstSource
+from groklst_engine.jobs import DownscaleJob, LstSource
 from groklst_engine.predict import downscale
 
 TILE = 64
@@ -277,3 +278,16 @@ def test_cancelling_leaves_nothing(moment: float, clear: ScenePaths, out: Path) 
         downscale(job, listen, cancel)
     assert fractions[-1] < 0.97
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_drawn_is_refused_before_any_work(
+    clear: ScenePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    events: list[Event] = []
+    lst = LstSource(path=str(clear.lst))
+    job = DownscaleJob(lst=lst, scale=4, method="bicubic", output=tmp_path / "fine.tif", report=tmp_path / "report")
+    with pytest.raises(GroklstError, match=r"pip install 'groklst\[report\]'"):
+        downscale(job, events.append)
+    assert not events
+    assert not list(tmp_path.iterdir())
