@@ -8,6 +8,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+WHOLE = 0.999
+"""Share of valid pixels from which a block counts as whole; below 1, because the share is rounded."""
+
 
 def block_mean(fine: Tensor, scale: int) -> Tensor:
     """Mean of each ``scale`` × ``scale`` block: ``(B, C, s·h, s·w)`` to ``(B, C, h, w)``."""

@@ -19,7 +19,7 @@ import torch
 
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import load, sources_of
-from groklst_engine.degrade import masked_block_mean
+from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.grid import Grid
@@ -125,8 +125,11 @@ def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel
             _raster(guidance, scene.guidance[0].numpy(), scene.grid, scene.roles)
         for at, scale in enumerate(job.scales):
             coarse, share = masked_block_mean(scene.lst.where(valid, 0.0), valid, scale)
+            whole = share > WHOLE
+            # the same pixels for every method: those whose coarse pixel is valid
+            counted = whole.repeat_interleave(scale, -2).repeat_interleave(scale, -1) & valid
             lst = folder / f"lst_x{scale}.tif"
-            _raster(lst, coarse.where(share > 0.999, torch.nan)[0].numpy(), scene.grid.coarsened(scale), ("lst",))
+            _raster(lst, coarse.where(whole, torch.nan)[0].numpy(), scene.grid.coarsened(scale), ("lst",))
             baseline = float("nan")
             for index, method in enumerate(methods):
                 done = (at + index / len(methods)) / len(job.scales)
@@ -148,13 +151,11 @@ def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel
                     continue
                 with rasterio.open(output) as dataset:
                     fine = dataset.read(1, masked=True).filled(np.nan)
-                # the same pixels for every method: those whose coarse pixel is valid
-                counted = (share > 0.999).repeat_interleave(scale, -2).repeat_interleave(scale, -1) & valid
                 scores = score(fine, truth, counted[0, 0].numpy())
                 baseline = scores.rmse if method == "bicubic" else baseline
                 rows.append(EvaluationRow(scene.name, scene.region, scale, method, scores, scores.rmse / baseline))
                 log(on_event, f"{scene.name} x{scale} {method}: RMSE {scores.rmse:.3f} K")
-    return [row for row in rows if row.method in (*job.methods, "bicubic")]
+    return rows
 
 
 def _raster(path: Path, values: Floats, grid: Grid, descriptions: tuple[str, ...]) -> None:

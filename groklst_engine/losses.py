@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pytorch_msssim import ms_ssim, ssim
 from torch import Tensor, nn
 
-from groklst_engine.degrade import masked_block_mean
+from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.models.spec import closest
 
@@ -76,7 +76,7 @@ def _odd(number: int) -> int:
 def degradation(fine: Tensor, target: Tensor, coarse: Tensor, mask: Tensor, scale: int) -> Tensor:
     """Mean absolute difference of the block means of the result and the coarse input; it needs no truth."""
     mean, share = masked_block_mean(fine, mask, scale)
-    whole = share > 0.999
+    whole = share > WHOLE
     return F.l1_loss(mean[whole], coarse[whole])
 
 

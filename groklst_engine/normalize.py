@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,44 @@ import torch
 from torch import Tensor
 
 Mode = Literal["none", "z-score", "min-max"]
+
+
+@dataclass
+class BandStatistics:
+    """Statistics of a band over all pixels it has, in its unit; the LST in kelvin.
+
+    Attributes:
+        n: Pixels.
+        mean: Their mean.
+        m2: Sum of their squared differences from it.
+        minimum: The smallest.
+        maximum: The largest.
+    """
+
+    n: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+    minimum: float = math.inf
+    maximum: float = -math.inf
+
+    @property
+    def std(self) -> float:
+        """Of the population."""
+        return math.sqrt(self.m2 / self.n)
+
+    def add(self, values: Tensor) -> None:
+        """Take in the finite ones of some values, without holding on to them (Chan, Golub and LeVeque 1979)."""
+        valid = values[values.isfinite()].double()
+        count = valid.numel()
+        if count == 0:
+            return
+        mean = float(valid.mean())
+        difference = mean - self.mean
+        self.m2 += float((valid - mean).square().sum()) + difference**2 * self.n * count / (self.n + count)
+        self.mean += difference * count / (self.n + count)
+        self.n += count
+        self.minimum = min(self.minimum, float(valid.min()))
+        self.maximum = max(self.maximum, float(valid.max()))
 
 
 @dataclass(frozen=True)
@@ -35,29 +74,21 @@ class Normalizer:
         Raises:
             ValueError: No sample holds a valid value.
         """
-        n = 0
-        mean = m2 = low = high = torch.zeros(0, dtype=torch.float64)
+        bands: list[BandStatistics] = []
         for values, mask in samples:
-            flat = values.transpose(0, 1).flatten(1)[:, mask.flatten()].double()
-            count = flat.shape[1]
-            if count == 0:
-                continue
-            batch_mean = flat.mean(1)
-            batch_m2 = (flat - batch_mean[:, None]).square().sum(1)
-            if n == 0:
-                mean, m2 = batch_mean, batch_m2
-                low, high = flat.amin(1), flat.amax(1)
-            else:
-                difference = batch_mean - mean
-                mean = mean + difference * (count / (n + count))
-                m2 = m2 + batch_m2 + difference.square() * (n * count / (n + count))
-                low, high = torch.minimum(low, flat.amin(1)), torch.maximum(high, flat.amax(1))
-            n += count
-        if n == 0:
+            flat = values.transpose(0, 1).flatten(1)[:, mask.flatten()]
+            bands = bands or [BandStatistics() for _ in flat]
+            for band, own in zip(bands, flat, strict=True):
+                band.add(own)
+        if not all(band.n for band in bands) or not bands:
             raise ValueError("no valid value to fit to")
         if mode == "none":
-            return cls((0.0,) * len(mean), (1.0,) * len(mean))
-        shift, scale = (mean, (m2 / n).sqrt()) if mode == "z-score" else (low, high - low)
+            return cls((0.0,) * len(bands), (1.0,) * len(bands))
+        if mode == "z-score":
+            pairs = [(band.mean, band.std) for band in bands]
+        else:
+            pairs = [(band.minimum, band.maximum - band.minimum) for band in bands]
+        shift, scale = torch.tensor(pairs, dtype=torch.float64).T
         # a constant band carries no information: any scale serves, 1 keeps it at zero
         scale = torch.where(scale > 1e-6 * (1 + shift.abs()), scale, torch.ones_like(scale))
         return cls(tuple(shift.tolist()), tuple(scale.tolist()))

@@ -70,7 +70,7 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     regions = {source.region or source.name for source in sources}
     if unknown := set(job.cross_validate) - regions:
         raise InputError(f"No training scene lies in '{sorted(unknown)[0]}': choose of {', '.join(sorted(regions))}.")
-    if regions <= set(job.cross_validate) and len(regions) == 1:
+    if job.cross_validate and len(regions) == 1:
         raise InputError("Cross-validation leaves a region out, and the scenes have only one: give scenes of another.")
     if len(job.scales) > 1 and not isinstance(get_spec(job.model).scales, range):
         raise ModelError(f"The network '{job.model}' is built for one scale: train it once for each.")

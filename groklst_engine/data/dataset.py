@@ -13,7 +13,7 @@ from torch import Tensor
 
 from groklst_engine.bands import Role
 from groklst_engine.data.augment import augment
-from groklst_engine.degrade import block_mean, masked_block_mean
+from groklst_engine.degrade import WHOLE, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.gaps import fill_gaps
 from groklst_engine.grid import CoarseWindow, Grid
@@ -237,7 +237,7 @@ class SceneSampler:
         window = (..., slice(top, top + side), slice(left, left + side))
         target, guidance, mask = scene.lst[window], scene.guidance[window], scene.mask[window]
         coarse, share = masked_block_mean(target[None], mask[None], scale)
-        whole = share > 0.999
+        whole = share > WHOLE
         if whole.float().mean() < MIN_VALID:
             return None
         mask = mask & whole[0].repeat_interleave(scale, -2).repeat_interleave(scale, -1)

@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from torch import Tensor
 
 from groklst_engine.data.groklst import GUIDANCE_CONSTANTS, Constants
 from groklst_engine.data.sources import load, sources_of
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, progress
 from groklst_engine.jobs import StatisticsJob
-
-
-@dataclass
-class BandStatistics:
-    """Statistics of a band over all pixels it has, in its unit; the LST in kelvin.
-
-    Attributes:
-        n: Pixels.
-        mean: Their mean.
-        m2: Sum of their squared differences from it.
-        minimum: The smallest.
-        maximum: The largest.
-    """
-
-    n: int = 0
-    mean: float = 0.0
-    m2: float = 0.0
-    minimum: float = math.inf
-    maximum: float = -math.inf
-
-    @property
-    def std(self) -> float:
-        """Of the population."""
-        return math.sqrt(self.m2 / self.n)
-
-    def add(self, values: Tensor) -> None:
-        """Take in the finite ones of some values, without holding on to them (Chan, Golub and LeVeque 1979)."""
-        valid = values[values.isfinite()].double()
-        count = valid.numel()
-        if count == 0:
-            return
-        mean = float(valid.mean())
-        difference = mean - self.mean
-        self.m2 += float((valid - mean).square().sum()) + difference**2 * self.n * count / (self.n + count)
-        self.mean += difference * count / (self.n + count)
-        self.n += count
-        self.minimum = min(self.minimum, float(valid.min()))
-        self.maximum = max(self.maximum, float(valid.max()))
+from groklst_engine.normalize import BandStatistics
 
 
 @dataclass(frozen=True)

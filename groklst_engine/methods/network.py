@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from groklst_engine.bands import Role
-from groklst_engine.degrade import masked_block_mean
+from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.device import placed
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
@@ -91,7 +91,7 @@ def scene_normalizers(scene: Scene, wanted: tuple[Role, ...], cancel: CancelToke
         blank = torch.zeros_like(batch.mask, dtype=torch.float32)
         stacked = torch.cat([blank if band is None else band for band in found] or [blank], dim=1)
         coarse, share = masked_block_mean(stacked, batch.mask, scene.scale)
-        samples.append((torch.cat([batch.lst, coarse], dim=1), share > 0.999))
+        samples.append((torch.cat([batch.lst, coarse], dim=1), share > WHOLE))
     if sum(int(mask.sum()) for _, mask in samples) < MIN_PIXELS:
         raise InputError(
             f"Fewer than {MIN_PIXELS} coarse pixels are fully covered by LST and guidance: use a larger extent or a "

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from groklst_engine.data.dataset import SceneSampler, TrainingScene
-from groklst_engine.degrade import masked_block_mean
+from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.learning import Schedule, learn
@@ -86,7 +86,7 @@ class SelfScale:
 def _one_scale_up(batch: Batch, scale: int, lst: Normalizer, guidance: Normalizer) -> TrainingScene:
     """A tile's own coarse LST as truth, with the guidance aggregated to it."""
     coarse, share = masked_block_mean(batch.guidance, batch.mask, scale)
-    mask = share > 0.999
+    mask = share > WHOLE
     return TrainingScene(
         "scene",
         lst.apply(batch.lst).where(mask, 0.0)[0],

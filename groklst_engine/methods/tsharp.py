@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from groklst_engine.degrade import block_mean, masked_block_mean
+from groklst_engine.degrade import WHOLE, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.indices import available, select
@@ -53,7 +53,7 @@ class TsHarp:
         for batch in scene.tiles:
             cancel.check()
             coarse, share = masked_block_mean(self._ndvi(batch), batch.mask, self._scale)
-            whole = share > 0.999
+            whole = share > WHOLE
             powers = self._powers(coarse[whole].double())
             normal += powers.T @ powers
             right += powers.T @ batch.lst[whole].double()
