@@ -18,16 +18,8 @@ from typing import Any
 from groklst_engine import __version__, console
 from groklst_engine.errors import GroklstError
 from groklst_engine.events import CancelToken, OnEvent, log
-from groklst_engine.jobs import (
-    DownscaleJob,
-    EvaluateJob,
-    InspectJob,
-    ProbeJob,
-    SceneSource,
-    StatisticsJob,
-    TrainJob,
-    parse_job,
-)
+from groklst_engine.inputs import SceneSource
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, ProbeJob, parse_job
 from groklst_engine.manifest import read_scenes
 from groklst_engine.options import (
     add_fields,
@@ -39,6 +31,7 @@ from groklst_engine.options import (
     setting,
     words,
 )
+from groklst_engine.training_jobs import StatisticsJob, TrainJob
 from groklst_engine.weights_commands import add_weights_commands
 from groklst_engine.worker import describe, run_job, to_text
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from groklst_engine.errors import InputError
-from groklst_engine.jobs import Device
+from groklst_engine.inputs import Device
 
 
 def choose_device(wanted: Device) -> torch.device:

@@ -23,7 +23,8 @@ from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.grid import Grid
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, GuidanceSource, LstSource
+from groklst_engine.inputs import GuidanceSource, LstSource
+from groklst_engine.jobs import DownscaleJob, EvaluateJob
 from groklst_engine.metrics import Scores, average, score
 from groklst_engine.predict import downscale
 from groklst_engine.raster import NODATA, Floats

@@ -143,7 +143,8 @@ def learn(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             fine = network(lst, guidance)
         fine = fine.float()
-        corrected = back_project(fine, lst, mask, scale)
+        # only a coarse pixel that is a box is what the correction takes it for
+        corrected = back_project(fine, lst, mask, scale) if batch.box else fine
         loss: Tensor = criterion(corrected, target, lst, mask, scale)
         loss = loss + UNCORRECTED * criterion(fine, target, lst, mask, scale)
         optimizer.zero_grad(set_to_none=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from groklst_engine.errors import InputError
-from groklst_engine.jobs import SceneSource, explain
+from groklst_engine.inputs import SceneSource
+from groklst_engine.jobs import explain
 
 
 def read_scenes(manifest: Path, root: Path | None = None, regions: Sequence[str] = ()) -> list[SceneSource]:

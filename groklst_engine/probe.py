@@ -11,7 +11,7 @@ import rasterio
 import torch
 
 from groklst_engine import __version__
-from groklst_engine.jobs import DEFAULT_METHOD
+from groklst_engine.inputs import DEFAULT_METHOD
 from groklst_engine.methods import list_methods
 
 

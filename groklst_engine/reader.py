@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from groklst_engine.bands import Role, guess_roles
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow, Grid, GridPair
-from groklst_engine.jobs import GuidanceSource, LstSource
+from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.raster import Floats, grid_of, open_raster, read_band
 from groklst_engine.units import PLAUSIBLE_KELVIN, Unit, guess_unit, offset_to_kelvin
 

@@ -15,7 +15,7 @@ from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
 from groklst_engine.grid import CoarseWindow, Grid
-from groklst_engine.jobs import GuidanceSource, LstSource
+from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.metrics import ScoreAccumulator
 from groklst_engine.raster import Floats
 from groklst_engine.reader import AlignedReader, LstReader

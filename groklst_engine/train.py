@@ -18,11 +18,12 @@ from groklst_engine.device import choose_device
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluate import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
-from groklst_engine.jobs import EvaluateJob, TrainJob
+from groklst_engine.jobs import EvaluateJob
 from groklst_engine.learning import Schedule, learn
 from groklst_engine.losses import build_loss
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.raster import check_output
+from groklst_engine.training_jobs import TrainJob
 from groklst_engine.weights import SUFFIX, ModelCard, save_weights
 
 HALF_FROM = 200
@@ -149,7 +150,7 @@ def _learn(
         crop=job.crop,
         batch=job.batch,
         band_dropping=job.band_dropping,
-        augmented=job.augment,
+        augment=job.augment,
         seed=job.seed,
     )
     torch.manual_seed(job.seed)

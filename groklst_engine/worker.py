@@ -21,7 +21,8 @@ from typing import Any, TextIO
 
 from groklst_engine.errors import GroklstError, InputError
 from groklst_engine.events import CancelToken, Event, OnEvent
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, StatisticsJob, TrainJob, parse_job
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, parse_job
+from groklst_engine.training_jobs import StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
 
 

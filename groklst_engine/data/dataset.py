@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from groklst_engine.bands import Role
-from groklst_engine.data.augment import augment
+from groklst_engine.data.augment import BLURRED, SHIFTED, WIDEST, augment, blurred
 from groklst_engine.degrade import WHOLE, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.gaps import fill_gaps
 from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.indices import select
-from groklst_engine.jobs import GuidanceSource, SceneSource
+from groklst_engine.inputs import GuidanceSource, SceneSource
 from groklst_engine.normalize import Normalizer
 from groklst_engine.reader import AlignedReader
+from groklst_engine.training_jobs import Augmentation
 
 STATISTICS_SCALE = 4
 """The scale at which a training scene's statistics are taken; they hardly depend on it."""
@@ -153,12 +154,14 @@ class TrainingBatch:
         guidance: ``(B, C, H, W)``, gaps filled.
         target: ``(B, 1, H, W)`` fine LST.
         mask: ``(B, 1, H, W)`` bool: pixels that count.
+        box: Whether each coarse pixel is the mean of its fine ones; unsharp optics make it more than that.
     """
 
     lst: Tensor
     guidance: Tensor
     target: Tensor
     mask: Tensor
+    box: bool
 
 
 def _shares(scenes: Sequence[TrainingScene]) -> NDArray[np.float64]:
@@ -177,7 +180,7 @@ class SceneSampler:
         crop: Side of a crop in fine pixels; it grows where a scale needs more coarse pixels than it holds.
         batch: Samples of ``crop`` side per batch; larger crops come in fewer.
         band_dropping: Probability that a band is hidden.
-        augmented: Whether to augment.
+        augment: What a new scene may look like.
         seed: Random seed.
 
     Raises:
@@ -191,14 +194,14 @@ class SceneSampler:
         crop: int,
         batch: int,
         band_dropping: float,
-        augmented: bool,
+        augment: Sequence[Augmentation] = (),
         seed: int,
     ) -> None:
         self._scenes = scenes
         self._crop = crop
         self._batch = batch
         self._band_dropping = band_dropping
-        self._augmented = augmented
+        self._augment = tuple(augment)
         self._random = np.random.default_rng(seed)
 
     def state_dict(self) -> dict[str, Any]:
@@ -221,31 +224,47 @@ class SceneSampler:
         count = max(2, round(self._batch * (self._crop / side) ** 2)) if side else 0
         shares = _shares(scenes)
         samples: list[tuple[Tensor, ...]] = []
+        sigma = scale * WIDEST * self._random.random() if self._happens("blur", BLURRED) else 0.0
         for _ in range(100 * count):
             scene = scenes[self._random.choice(len(scenes), p=shares)]
-            sample = self._draw(scene, side, scale)
+            sample = self._draw(scene, side, scale, sigma)
             if sample is not None:
                 samples.append(sample)
             if len(samples) == count:
-                return TrainingBatch(*[torch.stack(part).contiguous() for part in zip(*samples, strict=True)])
+                lst, guidance, target, mask = (torch.stack(part).contiguous() for part in zip(*samples, strict=True))
+                return TrainingBatch(lst, guidance, target, mask, box=sigma == 0.0)
         raise InputError(
             f"The training scenes hold too few crops of {side} × {side} valid pixels: give larger or clearer scenes."
         )
 
-    def _draw(self, scene: TrainingScene, side: int, scale: int) -> tuple[Tensor, ...] | None:
-        top, left = (int(self._random.integers(0, size - side + 1)) for size in scene.mask.shape[-2:])
-        window = (..., slice(top, top + side), slice(left, left + side))
-        target, guidance, mask = scene.lst[window], scene.guidance[window], scene.mask[window]
-        coarse, share = masked_block_mean(target[None], mask[None], scale)
+    def _happens(self, name: Augmentation, probability: float) -> bool:
+        return name in self._augment and self._random.random() < probability
+
+    def _draw(self, scene: TrainingScene, side: int, scale: int, sigma: float) -> tuple[Tensor, ...] | None:
+        corner = [int(self._random.integers(0, size - side + 1)) for size in scene.mask.shape[-2:]]
+        window, beside = _window(corner, side), _window(corner, side)
+        if self._happens("shift", SHIFTED):
+            moved = [at + int(self._random.integers(-1, 2)) for at in corner]
+            limits = [size - side for size in scene.mask.shape[-2:]]
+            beside = _window([min(max(at, 0), limit) for at, limit in zip(moved, limits, strict=True)], side)
+        target, guidance = scene.lst[window], scene.guidance[beside]
+        present = scene.mask[beside]
+        mask = scene.mask[window] & present
+        seen = blurred(target, scene.mask[window], sigma) if sigma else target
+        coarse, share = masked_block_mean(seen[None], mask[None], scale)
         whole = share > WHOLE
         if whole.float().mean() < MIN_VALID:
             return None
         mask = mask & whole[0].repeat_interleave(scale, -2).repeat_interleave(scale, -1)
         coarse = fill_gaps(coarse.where(whole, torch.nan), torch.zeros(1))[0]
-        missing = ~scene.mask[window]
+        missing = ~present
         if bool(missing.any()):
             zeros = torch.zeros(len(guidance))
             guidance = fill_gaps(guidance.masked_fill(missing, torch.nan)[None], zeros)[0]
             guidance = guidance * scene.present[:, None, None]
         sample = (coarse, guidance, target, mask)
-        return augment(sample, scene.present, self._band_dropping, self._random) if self._augmented else sample
+        return augment(sample, scene.present, self._augment, self._band_dropping, self._random)
+
+
+def _window(corner: Sequence[int], side: int) -> tuple[Any, ...]:
+    return (..., *(slice(at, at + side) for at in corner))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from groklst_engine.data.dataset import FineScene, load_scene
 from groklst_engine.data.groklst import Sample, load_sample, samples
-from groklst_engine.jobs import EvaluateJob, SceneSource, StatisticsJob, TrainJob
+from groklst_engine.inputs import SceneSource
+from groklst_engine.jobs import EvaluateJob
+from groklst_engine.training_jobs import StatisticsJob, TrainJob
 
 Source = SceneSource | Sample
 

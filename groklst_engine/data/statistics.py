@@ -10,8 +10,8 @@ from groklst_engine.data.groklst import GUIDANCE_CONSTANTS, Constants
 from groklst_engine.data.sources import load, sources_of
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, progress
-from groklst_engine.jobs import StatisticsJob
 from groklst_engine.normalize import BandStatistics
+from groklst_engine.training_jobs import StatisticsJob
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,13 @@ from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.methods.network import NetworkDownscaler, scene_normalizers
 from groklst_engine.models.guided_residual import GuidedResidual, radius
 from groklst_engine.normalize import Normalizer
+from groklst_engine.training_jobs import Augmentation
 
 ITERATIONS = 300
 WIDTH = 24
 DILATIONS = (1, 2, 1)
 WINDOWS = (2,)
+AUGMENT: tuple[Augmentation, ...] = ("flips", "turns", "gains", "noise")
 MIN_PIXELS = 400
 """Valid coarse pixels below which there is nothing to learn from."""
 
@@ -65,7 +67,7 @@ class SelfScale:
             )
         torch.manual_seed(options.seed)
         network = GuidedResidual(options.scale, len(scene.roles), WIDTH, DILATIONS, WINDOWS)
-        sampler = SceneSampler(scenes, crop=48, batch=8, band_dropping=0.0, augmented=True, seed=options.seed)
+        sampler = SceneSampler(scenes, crop=48, batch=8, band_dropping=0.0, augment=AUGMENT, seed=options.seed)
         schedule = Schedule(ITERATIONS, 2e-3, 1e-3, {options.scale: 1.0}, options.seed)
         try:
             trained = learn(network, sampler, schedule, options.device, on_event, cancel)

@@ -16,7 +16,8 @@ from torch import nn
 
 from groklst_engine.bands import Role
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, write_scene
-from groklst_engine.jobs import DownscaleJob, GuidanceSource, LstSource
+from groklst_engine.inputs import GuidanceSource, LstSource
+from groklst_engine.jobs import DownscaleJob
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.predict import DownscaleResult, downscale
 from groklst_engine.weights import ModelCard, save_weights

@@ -15,7 +15,8 @@ from rasters import CORNER, NODATA, PIXEL, coarse_lst, job_for, write
 
 from groklst_engine.cli import main
 from groklst_engine.errors import GroklstError, InputError, ModelError, OutputError
-from groklst_engine.jobs import LstSource, parse_job
+from groklst_engine.inputs import LstSource
+from groklst_engine.jobs import parse_job
 from groklst_engine.predict import downscale
 
 SIDE, FINE = 16, 64

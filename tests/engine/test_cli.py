@@ -18,8 +18,8 @@ from groklst_engine.cli import main
 from groklst_engine.console import ProgressPrinter, table
 from groklst_engine.data.synthetic import ScenePaths, synthetic_scene, write_scene
 from groklst_engine.events import Event
-from groklst_engine.jobs import TrainJob
 from groklst_engine.options import guidance_source, lst_source
+from groklst_engine.training_jobs import TrainJob
 
 COMMANDS = ("downscale", "info", "evaluate", "train", "statistics", "methods", "models", "weights", "demo")
 
@@ -99,7 +99,7 @@ def test_help_comes_from_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
         main(["train", "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert f"--iterations N Optimiser steps (default: {TrainJob.model_fields['iterations'].default})" in said
-    assert "--no-augment Switch off: Flips" in said
+    assert "--no-average Switch off: Keep an exponential moving average" in said
 
 
 def test_info(scene: ScenePaths, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +183,7 @@ def test_train(scene: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[
         "-o",
         str(weights),
     ]
-    small = ["--set", "width=8", "--roles", "red,nir,dem", "--scales", "2", "--no-augment"]
+    small = ["--set", "width=8", "--roles", "red,nir,dem", "--scales", "2", "--augment", "none"]
     short = ["--iterations", "2", "--batch", "2", "--crop", "32"]
     assert main([*command, *small, *short, "--cross-validate", "west", "--score-scales", "2", "--json"]) == 0
     result = json_of(capsys)

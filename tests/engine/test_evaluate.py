@@ -15,7 +15,8 @@ from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, GroklstError, InputError
 from groklst_engine.evaluate import evaluate
 from groklst_engine.events import CancelToken, Event
-from groklst_engine.jobs import EvaluateJob, GuidanceSource, LstSource, SceneSource
+from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
+from groklst_engine.jobs import EvaluateJob
 from groklst_engine.metrics import score
 from groklst_engine.resample import upsample
 

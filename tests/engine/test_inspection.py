@@ -14,8 +14,9 @@ from rasterio.transform import from_origin
 from rasters import PIXEL, coarse_lst, repeated, write
 
 from groklst_engine.data.synthetic import ScenePaths
+from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.inspection import inspect_inputs
-from groklst_engine.jobs import GuidanceSource, InspectJob, LstSource
+from groklst_engine.jobs import InspectJob
 
 
 def inspected(lst: Path, *guidance: Path, scale: int = 4) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from groklst_engine.data.dataset import SceneSampler, TrainingScene
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, ignore
-from groklst_engine.jobs import TrainJob
 from groklst_engine.learning import UNCORRECTED, Schedule, learn
 from groklst_engine.losses import LOSSES, LearnedWeights, build_loss
 from groklst_engine.models.zoo import create_model
+from groklst_engine.training_jobs import TrainJob
 
 SCALE = 4
 
@@ -44,7 +44,7 @@ def scene() -> TrainingScene:
 
 
 def sampler(crop: int = 32) -> SceneSampler:
-    return SceneSampler([scene()], crop=crop, batch=4, band_dropping=0.0, augmented=False, seed=0)
+    return SceneSampler([scene()], crop=crop, batch=4, band_dropping=0.0, seed=0)
 
 
 EVERY_LOSS = pytest.mark.parametrize("name", LOSSES)

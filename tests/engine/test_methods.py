@@ -13,7 +13,7 @@ from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import Cancelled, InputError
 from groklst_engine.events import CancelToken
-from groklst_engine.jobs import LstSource
+from groklst_engine.inputs import LstSource
 from groklst_engine.layers.local_regression import local_regression
 from groklst_engine.methods import METHODS, get_method, list_methods, self_scale
 from groklst_engine.methods.base import BuildOptions

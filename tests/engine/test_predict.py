@@ -31,7 +31,8 @@ from rasters import (
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.errors import Cancelled, GroklstError
 from groklst_engine.events import CancelToken, Event
-from groklst_engine.jobs import DownscaleJob, LstSource
+from groklst_engine.inputs import LstSource
+from groklst_engine.jobs import DownscaleJob
 from groklst_engine.predict import downscale
 
 TILE = 64

@@ -15,7 +15,7 @@ from groklst_engine import reader as module
 from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow
-from groklst_engine.jobs import GuidanceSource, LstSource
+from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.reader import AlignedReader, LstReader, mirrored
 
 SIDE, SCALE = 16, 4

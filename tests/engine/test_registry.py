@@ -14,7 +14,8 @@ from rasters import ROLES, coarse_lst, random_weights, read, run, write
 from groklst_engine.cli import main
 from groklst_engine.errors import GroklstError, InputError, ModelError, OutputError
 from groklst_engine.events import ignore
-from groklst_engine.jobs import DEFAULT_METHOD, parse_job
+from groklst_engine.inputs import DEFAULT_METHOD
+from groklst_engine.jobs import parse_job
 from groklst_engine.methods import get_method, list_methods
 from groklst_engine.models.zoo import create_model
 from groklst_engine.probe import probe

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from rasters import cropped, read, run
 
-from groklst_engine.data.augment import augment
+from groklst_engine.data.augment import augment, blurred
 from groklst_engine.data.dataset import SceneSampler, load_scene, training_scene
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import Cancelled, GroklstError, InputError, ModelError, OutputError
 from groklst_engine.events import CancelToken, Event
-from groklst_engine.jobs import GuidanceSource, LstSource, SceneSource, TrainJob
+from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
 from groklst_engine.train import train
+from groklst_engine.training_jobs import Augmentation, TrainJob
 from groklst_engine.weights import load_weights, read_card
 
 ROLES = ("ndvi", "dem", "slope")  # no scene has a slope
@@ -127,8 +129,11 @@ def test_cancelling_leaves_what_resuming_needs(moment: str, scenes: tuple, tmp_p
     assert {file.name for file in tmp_path.iterdir()} == {"a.safetensors.checkpoint", "a.training.csv"}
 
 
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+
+
 def sampler_of(scene: SceneSource, **options: Any) -> SceneSampler:
-    wish = {"crop": 32, "batch": 4, "band_dropping": 0.0, "augmented": False, "seed": 0} | options
+    wish = {"crop": 32, "batch": 4, "band_dropping": 0.0, "seed": 0} | options
     return SceneSampler([training_scene(load_scene(scene), ROLES)], **wish)
 
 
@@ -158,8 +163,38 @@ def test_augmentation_changes_all_consistently(seed: int) -> None:
     mask = torch.rand(1, 16, 16, generator=random) < 0.8
     present = torch.tensor([True, True, False])
     sample = (block_mean(target[None], 4)[0], guidance, target, mask)
-    lst, changed, fine, moved = augment(sample, present, 1.0, np.random.default_rng(seed))
+    lst, changed, fine, moved = augment(sample, present, AUGMENTATIONS, 1.0, np.random.default_rng(seed))
     torch.testing.assert_close(block_mean(fine[None], 4)[0], lst)
     assert moved.sum() == mask.sum()
     assert (changed[2] == 0).all()
     assert lst.shape == (1, 4, 4)
+
+
+def test_unsharp_optics_blur_what_they_see_and_keep_its_mean() -> None:
+    edge = torch.zeros(1, 32, 32)
+    edge[..., 16:] = 1.0
+    mask = torch.ones(1, 32, 32, dtype=torch.bool)
+    mask[0, 3, 5] = False
+    soft = blurred(edge.where(mask, 1e6), mask, 2.0)
+    assert soft[0, 20, 15] == pytest.approx(0.4, abs=0.05)
+    assert soft[0, 20, 16] == pytest.approx(0.6, abs=0.05)
+    assert soft[mask].mean() == pytest.approx(0.5, abs=0.01), "what is missing has no say"
+
+
+def test_augmented_batches_tell_when_a_coarse_pixel_is_no_box(clear: ScenePaths) -> None:
+    sampler = sampler_of(source(clear, "clear"), augment=("blur", "shift"))
+    batches = [sampler.batch(2) for _ in range(16)]
+    assert {batch.box for batch in batches} == {True, False}
+    for batch in batches:
+        error = (batch.lst - block_mean(batch.target, 2)).abs().max()
+        assert (error < 1e-5) == batch.box
+
+
+def test_a_shift_moves_the_guidance_by_a_fine_pixel_at_most(clear: ScenePaths) -> None:
+    scene = training_scene(load_scene(source(clear, "clear")), ROLES)
+    rows = torch.arange(scene.mask.shape[-2], dtype=torch.float32)[:, None].expand_as(scene.lst[0])
+    ramps = replace(scene, lst=rows[None], guidance=rows.expand_as(scene.guidance))
+    sampler = SceneSampler([ramps], crop=32, batch=32, band_dropping=0.0, augment=("shift",), seed=0)
+    batch = sampler.batch(2)
+    moved = (batch.guidance[:, 0] - batch.target[:, 0]).flatten(1).mean(1)
+    assert set(moved.tolist()) == {-1.0, 0.0, 1.0}

@@ -14,10 +14,11 @@ from torch import nn
 from groklst_engine.cli import main
 from groklst_engine.data.dataset import SceneSampler, load_scene, training_scene
 from groklst_engine.data.synthetic import synthetic_scene, write_scene
-from groklst_engine.jobs import SceneSource, TrainJob
+from groklst_engine.inputs import SceneSource
 from groklst_engine.losses import build_loss
 from groklst_engine.models.zoo import create_model, get_spec, list_models
 from groklst_engine.train import train
+from groklst_engine.training_jobs import TrainJob
 from groklst_engine.weights import load_weights
 
 ROLES = ("red", "nir", "dem")
@@ -54,7 +55,7 @@ def loss_of(network: nn.Module, scene: dict[str, Any], scale: int) -> float:
     The network is in training mode: running statistics need more than 30 steps to settle.
     """
     fine = training_scene(load_scene(SceneSource.model_validate(scene)), ROLES)
-    batch = SceneSampler([fine], crop=32, batch=6, band_dropping=0.0, augmented=False, seed=0).batch(scale)
+    batch = SceneSampler([fine], crop=32, batch=6, band_dropping=0.0, seed=0).batch(scale)
     with torch.no_grad():
         result = network.train()(batch.lst, batch.guidance)
     return float(build_loss("smooth-l1")(result, batch.target, batch.lst, batch.mask, scale))

@@ -1,0 +1,94 @@
+"""What jobs read: rasters, fine scenes, data sets. Parts of the jobs' models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from groklst_engine.bands import Role
+
+# A string, not a Path: GDAL also opens names such as HDF4_EOS:EOS_GRID:"file":… and /vsicurl/https://…
+RasterName = Annotated[str, BeforeValidator(str)]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Scale = Annotated[int, Field(ge=2, le=64)]
+Split = Literal["train", "val", "trainval", "test"]
+DEFAULT_METHOD = "groklst-small"
+
+
+class Frozen(BaseModel):
+    """What every job and every part of one is: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LstSource(Frozen):
+    """An LST raster.
+
+    Attributes:
+        path: File, or any other name that GDAL can open.
+        band: Band number, from 1.
+        unit: ``K``, ``C`` or ``auto`` (band metadata, then value range).
+        scale: Factor from stored number to ``unit``; None takes the file's.
+        offset: Summand from stored number to ``unit``; None takes the file's.
+    """
+
+    path: RasterName
+    band: int = Field(1, ge=1)
+    unit: Literal["auto", "K", "C"] = "auto"
+    scale: float | None = None
+    offset: float | None = None
+
+
+class GuidanceSource(Frozen):
+    """A guidance raster with one or several bands.
+
+    Attributes:
+        path: File, or any other name that GDAL can open.
+        roles: One role per band, None to leave a band out; empty: guessed from band descriptions and file name.
+    """
+
+    path: RasterName
+    roles: tuple[Role | None, ...] = ()
+
+
+class SceneSource(Frozen):
+    """A fine LST with guidance, from which training and evaluation make their coarse inputs (Wald's protocol).
+
+    Attributes:
+        name: For tables and logs.
+        lst: The fine LST.
+        guidance: Guidance of the same place.
+        mask: Raster that is 1 where the scene is clear; None takes all.
+        native: Factor between the thermal sensor's own pixel and the delivered one; the scene is block-averaged by
+            it first, because there is no detail below.
+        region: Scenes of one region are held out together; None takes the name.
+    """
+
+    name: str
+    lst: LstSource
+    guidance: tuple[GuidanceSource, ...] = ()
+    mask: RasterName | None = None
+    native: int = Field(1, ge=1)
+    region: str | None = None
+
+
+class FineData(Frozen):
+    """Fine scenes, one by one or as a data set.
+
+    Attributes:
+        scenes: Fine scenes.
+        dataset: Folder in the layout of the GrokLST data set, in place of scenes.
+        split: Part of the dataset to take.
+    """
+
+    scenes: tuple[SceneSource, ...] = ()
+    dataset: Path | None = None
+    split: Split = "trainval"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> FineData:
+        if bool(self.scenes) == (self.dataset is not None):
+            raise ValueError("give scenes or a dataset, one of them")
+        return self
