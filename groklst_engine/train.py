@@ -55,7 +55,7 @@ class TrainResult:
 def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None = None) -> TrainResult:
     """Train a network and write its weights.
 
-    With ``cross_validate``, one network per named region is trained without it and scored on it first; the scores
+    With ``cross_validate``, one network per named region, or group of regions, is trained without it and scored on it first; the scores
     stand in the card of the final network, which has seen all scenes. Beside the weights, ``.training.csv`` logs the
     steps, and ``.checkpoint`` keeps, until the weights are there, what ``resume`` needs.
 
@@ -69,7 +69,7 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
         raise InputError(f"The weights '{job.output}' must end in {SUFFIX}: rename the output.")
     sources = sources_of(job)
     regions = {source.region or source.name for source in sources}
-    if unknown := set(job.cross_validate) - regions:
+    if unknown := {region for group in job.cross_validate for region in group.split("+")} - regions:
         raise InputError(f"No training scene lies in '{sorted(unknown)[0]}': choose of {', '.join(sorted(regions))}.")
     if job.cross_validate and len(regions) == 1:
         raise InputError("Cross-validation leaves a region out, and the scenes have only one: give scenes of another.")
@@ -118,14 +118,14 @@ def _train(job: TrainJob, checkpoint: Checkpoint, on_event: OnEvent, cancel: Can
         cancel.check()
         scenes.append(load(source))
     runs = len(job.cross_validate) + 1
-    for number, region in enumerate(job.cross_validate):
+    for number, group in enumerate(job.cross_validate):
         if number < len(checkpoint.scores):
             continue
         step = part(on_event, 0.02 + 0.98 * number / runs, 0.02 + 0.98 * (number + 1) / runs)
-        log(on_event, f"Training without {region}")
-        others = [scene for scene in scenes if scene.region != region]
+        log(on_event, f"Training without {group}")
+        others = [scene for scene in scenes if scene.region not in group.split("+")]
         network = _learn(job, others, checkpoint, part(step, 0, 0.9), cancel)
-        checkpoint.finish_run(_scores(job, region, network, part(step, 0.9, 1), cancel))
+        checkpoint.finish_run(_scores(job, group, network, part(step, 0.9, 1), cancel))
     network = _learn(job, scenes, checkpoint, part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0), cancel)
     metrics = [row for scores in checkpoint.scores for row in scores]
     card = save_weights(job.output, network, _card(job, metrics))
@@ -164,11 +164,11 @@ def _learn(
 
 
 def _scores(
-    job: TrainJob, region: str, network: nn.Module, on_event: OnEvent, cancel: CancelToken
+    job: TrainJob, group: str, network: nn.Module, on_event: OnEvent, cancel: CancelToken
 ) -> list[dict[str, Any]]:
-    """Scores, beside bicubic, on a region the network has not seen, through the public ``evaluate()``."""
-    held_out = tuple(source for source in job.scenes if (source.region or source.name) == region)
-    weights = job.output.with_name(f"{job.output.stem}.without-{region}{SUFFIX}")
+    """Scores, beside bicubic, on regions the network has not seen, through the public ``evaluate()``."""
+    held_out = tuple(source for source in job.scenes if (source.region or source.name) in group.split("+"))
+    weights = job.output.with_name(f"{job.output.stem}.without-{group}{SUFFIX}")
     try:
         save_weights(weights, network, _card(job, []))
         wish = EvaluateJob(

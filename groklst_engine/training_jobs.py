@@ -102,8 +102,8 @@ class TrainJob(FineData):
         normalize_guidance: The same for each guidance band.
         seed: Random seed.
         device: Where to train.
-        cross_validate: Regions; for each a network is trained without it, scored on it, and its scores kept in the
-            card. The network that is written is then trained on all scenes.
+        cross_validate: Regions, or groups of them joined by +; for each a network is trained without it, scored on
+            it, and its scores kept in the card. The network that is written is then trained on all scenes.
         score_scales: Scales of that cross-validation; empty: those trained for.
         label: Name for people, in the card and in listings; the file's name is the name for `--method`.
         description: A sentence for the card.
