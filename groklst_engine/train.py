@@ -55,9 +55,9 @@ class TrainResult:
 def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None = None) -> TrainResult:
     """Train a network and write its weights.
 
-    With ``cross_validate``, one network per named region, or group of regions, is trained without it and scored on it first; the scores
-    stand in the card of the final network, which has seen all scenes. Beside the weights, ``.training.csv`` logs the
-    steps, and ``.checkpoint`` keeps, until the weights are there, what ``resume`` needs.
+    With ``cross_validate``, one network per named region, or group of regions, is trained without it and scored on it
+    first; the scores stand in the card of the final network, which has seen all scenes. Beside the weights,
+    ``.training.csv`` logs the steps, and ``.checkpoint`` keeps, until the weights are there, what ``resume`` needs.
 
     Raises:
         GroklstError: A scene, the architecture, the checkpoint or the output cannot be used.
