@@ -1,8 +1,4 @@
-"""Scoring methods on fine scenes by Wald's protocol: degraded, downscaled back, compared with themselves.
-
-The scenes are written as rasters and go through the public ``downscale()``, so that a fault in alignment, tiling or
-masking shows in the scores.
-"""
+"""Scoring methods on fine scenes by Wald's protocol: degraded, downscaled back, compared with themselves."""
 
 from __future__ import annotations
 
@@ -14,20 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-import torch
 
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import load, sources_of
-from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
-from groklst_engine.grid import Grid
-from groklst_engine.inputs import GuidanceSource, LstSource
-from groklst_engine.jobs import DownscaleJob, EvaluateJob
+from groklst_engine.jobs import EvaluateJob
 from groklst_engine.metrics import Scores, average, score
-from groklst_engine.predict import downscale
-from groklst_engine.raster import NODATA, Floats
+from groklst_engine.wald import degrade
 
 PROTOCOL = "wald"
 
@@ -117,63 +107,23 @@ def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel
     """Score all methods of a job at all its scales on one scene; ``on_event`` gets this scene's progress."""
     rows: list[EvaluationRow] = []
     methods = list(dict.fromkeys(("bicubic", *job.methods)))
-    valid = scene.mask
-    truth = scene.lst.where(valid, torch.nan)[0, 0].numpy()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        guidance = folder / "guidance.tif"
-        if scene.roles:
-            _raster(guidance, scene.guidance[0].numpy(), scene.grid, scene.roles)
+    with tempfile.TemporaryDirectory() as folder:
         for at, scale in enumerate(job.scales):
-            coarse, share = masked_block_mean(scene.lst.where(valid, 0.0), valid, scale)
-            whole = share > WHOLE
-            # the same pixels for every method: those whose coarse pixel is valid
-            counted = whole.repeat_interleave(scale, -2).repeat_interleave(scale, -1) & valid
-            lst = folder / f"lst_x{scale}.tif"
-            _raster(lst, coarse.where(whole, torch.nan)[0].numpy(), scene.grid.coarsened(scale), ("lst",))
+            degraded = degrade(scene, scale, Path(folder))
             baseline = float("nan")
             for index, method in enumerate(methods):
                 done = (at + index / len(methods)) / len(job.scales)
                 progress(on_event, done, f"Scoring {method} on {scene.name} at x{scale}")
-                output = folder / "fine.tif"
-                wish = DownscaleJob(
-                    lst=LstSource(path=str(lst), unit="K"),
-                    guidance=(GuidanceSource(path=str(guidance), roles=scene.roles),) if scene.roles else (),
-                    scale=scale,
-                    method=method,
-                    output=output,
-                    device=job.device,
-                    overwrite=True,
-                )
                 try:
-                    downscale(wish, ignore, cancel)
+                    fine = degraded.downscaled(method, cancel, device=job.device)
                 except InputError as error:  # the scene is not for this method; others go on
                     warn(on_event, f"{scene.name} x{scale} {method}: {error}")
                     continue
-                with rasterio.open(output) as dataset:
-                    fine = dataset.read(1, masked=True).filled(np.nan)
-                scores = score(fine, truth, counted[0, 0].numpy())
+                scores = score(fine, degraded.truth, degraded.counted)
                 baseline = scores.rmse if method == "bicubic" else baseline
                 rows.append(EvaluationRow(scene.name, scene.region, scale, method, scores, scores.rmse / baseline))
                 log(on_event, f"{scene.name} x{scale} {method}: RMSE {scores.rmse:.3f} K")
     return rows
-
-
-def _raster(path: Path, values: Floats, grid: Grid, descriptions: tuple[str, ...]) -> None:
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype="float32",
-        count=len(values),
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        nodata=NODATA,
-    ) as dataset:
-        dataset.write(np.where(np.isfinite(values), values, np.float32(NODATA)).astype(np.float32))
-        dataset.descriptions = descriptions
 
 
 def _write(evaluation: Evaluation, folder: Path) -> None:
