@@ -202,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     add_inputs(evaluate, add_manifest(evaluate))
     add_fields(evaluate, SceneSource, "mask", "native")
     evaluate.add_argument("--regions", type=words, metavar="A,B,…", default=(), help="Take only these of the manifest")
-    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "report", "device")
+    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "consistency", "report", "device")
 
     train = command(
         "train",

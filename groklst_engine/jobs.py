@@ -79,6 +79,7 @@ class EvaluateJob(FineData):
     Attributes:
         scales: Scales to score.
         methods: Names of methods, or paths of weights files.
+        consistency: Make the block means of each result equal the coarse input.
         report: Folder for ``scores.json`` and ``scores.csv``; None writes none.
         device: Where networks run.
     """
@@ -87,6 +88,7 @@ class EvaluateJob(FineData):
     split: Split = "test"
     scales: tuple[Scale, ...] = Field((4,), min_length=1)
     methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
+    consistency: bool = True
     report: Path | None = None
     device: Device = "auto"
 
