@@ -56,6 +56,8 @@ class DownscaleJob(InspectJob):
         device: Where networks run.
         tile: Output pixels per side of a tile; None chooses.
         seed: For methods that train on the scene.
+        candidates: What ``auto`` tries beside bicubic, simplest first.
+        budget: Seconds after which ``auto`` tries no further candidate.
     """
 
     kind: Literal["downscale"] = "downscale"  # type: ignore[assignment]
@@ -69,6 +71,8 @@ class DownscaleJob(InspectJob):
     device: Device = "auto"
     tile: int | None = Field(None, ge=32)
     seed: int = 0
+    candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
+    budget: float = Field(300.0, gt=0)
 
 
 class EvaluateJob(FineData):
