@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from groklst_engine.errors import InputError
 from groklst_engine.inputs import DEFAULT_METHOD, Device, FineData, Frozen, GuidanceSource, LstSource, Scale, Split
+from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import AnyWeightsJob
 
@@ -111,6 +112,9 @@ Job = Annotated[
     | StatisticsJob
     | TrainJob
     | BenchmarkJob
+    | ModelsJob
+    | StepTimeJob
+    | PreviewJob
     | AnyWeightsJob
     | ProbeJob,
     Field(discriminator="kind"),
@@ -121,7 +125,7 @@ _JOB: TypeAdapter[Job] = TypeAdapter(Job)
 def explain(error: ValidationError) -> str:
     """One sentence for the first violation in a pydantic error."""
     first = error.errors()[0]
-    kinds = ("downscale", "inspect", "evaluate", "prepare", "statistics", "train", "benchmark")
+    kinds = ("downscale", "inspect", "evaluate", "prepare", "statistics", "train", "benchmark", "step-time", "preview")
     where = ".".join(str(part) for part in first["loc"] if part not in kinds and not str(part).startswith("weights-"))
     what = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"

@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from groklst_engine.errors import GroklstError, InputError
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, parse_job
+from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
 from groklst_engine.training_jobs import StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
 
@@ -55,6 +56,18 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.data.statistics import statistics
 
             return statistics(job, on_event, cancel).to_json()
+        case ModelsJob():
+            from groklst_engine.models.catalogue import entries
+
+            return {"models": entries()}
+        case StepTimeJob():
+            from groklst_engine.step_time import step_time
+
+            return step_time(job, cancel)
+        case PreviewJob():
+            from groklst_engine.data.preview import preview
+
+            return preview(job, on_event, cancel)
         case WeightsJob():
             from groklst_engine.registry import run_weights_job
 

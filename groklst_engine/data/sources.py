@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from groklst_engine.data.dataset import FineScene, load_scene
 from groklst_engine.data.groklst import Sample, load_sample, samples
-from groklst_engine.inputs import SceneSource
-from groklst_engine.jobs import EvaluateJob
-from groklst_engine.training_jobs import StatisticsJob, TrainJob
+from groklst_engine.inputs import FineData, SceneSource
 
 Source = SceneSource | Sample
 
 
-def sources_of(job: TrainJob | EvaluateJob | StatisticsJob) -> tuple[Source, ...]:
+def sources_of(job: FineData) -> tuple[Source, ...]:
     """What a job is to read.
 
     Raises:
