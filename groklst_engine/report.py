@@ -134,7 +134,7 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            _write(path, text)
+            write_whole(path, text)
     except OSError as error:
         raise OutputError(
             f"The report cannot be written to '{directory}' ({error.strerror}): choose another folder."
@@ -143,8 +143,12 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path]:
     return html, as_json
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -198,7 +202,6 @@ def _plain(value: Any) -> Any:
 
 
 def _html(report: Report, content: Mapping[str, Any]) -> str:
-    import jinja2
     from markupsafe import Markup
 
     from groklst_engine import figures
@@ -209,6 +212,22 @@ def _html(report: Report, content: Mapping[str, Any]) -> str:
         panel_limits = figures.difference_limits(panel) if panel.diverging else limits
         svg = Markup(figures.draw_map(panel, panel_limits, f"map{number}"))
         maps.append({**statistics, "diverging": panel.diverging, "svg": svg})
+    return render(
+        "report.html.j2",
+        **content,
+        maps=maps,
+        scatter=report.scatter and Markup(figures.draw_scatter(report.scatter)),
+        scatter_labels=report.scatter and (report.scatter.x_label, report.scatter.y_label),
+        histogram=report.histogram and Markup(figures.draw_histogram(report.histogram)),
+        series=list(report.histogram.series) if report.histogram else [],
+        parameter_rows=list(_rows(content["parameters"])) if content["parameters"] else [],
+    )
+
+
+def render(template: str, **content: Any) -> str:
+    """Fill a template of this package; all texts are escaped."""
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -217,16 +236,7 @@ def _html(report: Report, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    return environment.get_template("report.html.j2").render(
-        content,
-        maps=maps,
-        scatter=report.scatter and Markup(figures.draw_scatter(report.scatter)),
-        scatter_labels=report.scatter and (report.scatter.x_label, report.scatter.y_label),
-        histogram=report.histogram and Markup(figures.draw_histogram(report.histogram)),
-        series=list(report.histogram.series) if report.histogram else [],
-        parameter_rows=list(_rows(content["parameters"])) if content["parameters"] else [],
-        version=__version__,
-    )
+    return environment.get_template(template).render(content, version=__version__)
 
 
 def _rows(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
