@@ -31,6 +31,7 @@ from groklst_engine.options import (
     setting,
     words,
 )
+from groklst_engine.prepare_command import add_prepare_command
 from groklst_engine.training_jobs import StatisticsJob, TrainJob
 from groklst_engine.weights_commands import add_weights_commands
 from groklst_engine.worker import describe, run_job, to_text
@@ -203,6 +204,8 @@ def _parser() -> argparse.ArgumentParser:
     add_fields(evaluate, SceneSource, "mask", "native")
     evaluate.add_argument("--regions", type=words, metavar="A,B,…", default=(), help="Take only these of the manifest")
     add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "consistency", "report", "device")
+
+    add_prepare_command(commands, add_command)
 
     train = command(
         "train",

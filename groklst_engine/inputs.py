@@ -79,7 +79,7 @@ class FineData(Frozen):
 
     Attributes:
         scenes: Fine scenes.
-        dataset: Folder in the layout of the GrokLST data set, in place of scenes.
+        dataset: Folder of a prepared data set, or of one in the layout of GrokLST, in place of scenes.
         split: Part of the dataset to take.
     """
 

@@ -60,11 +60,14 @@ def add_inputs(parser: argparse.ArgumentParser, lst_group: Any = None) -> None:
     )
 
 
-def add_manifest(parser: argparse.ArgumentParser) -> Any:
-    """Add manifest and data set, and return the group in which something else may take their place."""
+def add_manifest(parser: argparse.ArgumentParser, dataset: bool = True) -> Any:
+    """Add manifest and, if wanted, data set, and return the group in which something else may take their place."""
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--scenes", type=Path, metavar="FILE", help="Manifest: a JSON list of scenes")
-    group.add_argument("--dataset", type=Path, metavar="DIR", help="Data set in the layout of GrokLST")
+    if dataset:
+        group.add_argument(
+            "--dataset", type=Path, metavar="DIR", help="Data set of 'groklst prepare', or in the layout of GrokLST"
+        )
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="Where its paths start (default: its own folder)")
     return group
 

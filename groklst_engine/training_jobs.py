@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from groklst_engine.bands import Role
 from groklst_engine.inputs import DEFAULT_METHOD, Device, FineData, Frozen, Scale, SceneSource, Split
@@ -36,7 +37,7 @@ class PrepareJob(Frozen):
         min_valid: Least share of a chip's pixels that must be valid.
         psf: How the sensor's pixel collects: box, or gaussian.
         mtf: Of the gaussian: its modulation transfer at the coarse pixel's Nyquist frequency.
-        shares: Of train, val and test.
+        shares: Of train, val and test, e.g. 60,10,30 or 0.6,0.1,0.3.
         block: Side of the blocks dealt to the splits as a whole, in fine pixels; 0 chooses.
         seed: Another seed, another deal.
         overwrite: Whether another data set in the folder may be replaced.
@@ -51,11 +52,26 @@ class PrepareJob(Frozen):
     overlap: float = Field(0.5, ge=0, lt=1)
     min_valid: float = Field(0.9, gt=0, le=1)
     psf: Literal["box", "gaussian"] = "box"
-    mtf: float = Field(0.3, gt=0, lt=1)
+    mtf: float = Field(0.3, ge=0.05, le=0.95)
     shares: tuple[float, float, float] = (0.6, 0.1, 0.3)
     block: int = Field(0, ge=0)
     seed: int = 0
     overwrite: bool = False
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> PrepareJob:
+        scales = (8, *self.scales) if self.format == "groklst" else self.scales
+        if other := [scale for scale in self.scales if self.format == "groklst" and scale not in (2, 4, 8)]:
+            raise ValueError(f"the layout of GrokLST has no place for scale {other[0]}: leave it out, or take GeoTIFF")
+        if self.crop % math.lcm(*scales):
+            raise ValueError(f"the crop {self.crop} is no multiple of {math.lcm(*scales)}, as the scales need it")
+        if 0 < self.block < self.crop:
+            raise ValueError(f"blocks of {self.block} pixels hold no crop of {self.crop}: choose larger blocks")
+        if self.shares[0] <= 0 or min(self.shares) < 0:
+            raise ValueError("the shares must not be negative, and that of train must be positive")
+        if len({source.name for source in self.scenes}) < len(self.scenes):
+            raise ValueError("two scenes have the same name: rename one")
+        return self
 
 
 class StatisticsJob(FineData):

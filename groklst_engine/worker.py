@@ -23,7 +23,7 @@ from groklst_engine.errors import GroklstError, InputError
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, parse_job
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
-from groklst_engine.training_jobs import StatisticsJob, TrainJob
+from groklst_engine.training_jobs import PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
 
 
@@ -48,6 +48,10 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.evaluate import evaluate
 
             return evaluate(job, on_event, cancel).to_json()
+        case PrepareJob():
+            from groklst_engine.data.prepare import prepare
+
+            return prepare(job, on_event, cancel).to_json()
         case TrainJob():
             from groklst_engine.train import train
 

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from groklst_engine.bands import Role
 from groklst_engine.data.augment import BLURRED, SHIFTED, WIDEST, augment, blurred
-from groklst_engine.degrade import WHOLE, block_mean, masked_block_mean
+from groklst_engine.degrade import WHOLE, aggregate, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.gaps import fill_gaps
 from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.indices import select
 from groklst_engine.inputs import GuidanceSource, SceneSource
 from groklst_engine.normalize import Normalizer
+from groklst_engine.psf import BOX, Psf
 from groklst_engine.reader import AlignedReader
 from groklst_engine.training_jobs import Augmentation
 
@@ -41,6 +42,7 @@ class FineScene:
         guidance: ``(1, C, H, W)`` physical units, NaN where missing.
         roles: Of the C bands.
         grid: Where it lies.
+        psf: Of the coarse sensor whose LST is made from it.
     """
 
     name: str
@@ -49,11 +51,19 @@ class FineScene:
     guidance: Tensor
     roles: tuple[Role, ...]
     grid: Grid
+    psf: Psf = BOX
 
     @property
     def mask(self) -> Tensor:
         """``(1, 1, H, W)`` bool: LST and all bands are there."""
         return torch.isfinite(self.lst) & torch.isfinite(self.guidance).all(1, keepdim=True)
+
+
+def coarse_lst(scene: FineScene, scale: int, psf: Psf) -> Tensor:
+    """What a coarse sensor sees of a scene: ``(1, 1, h, w)`` kelvin, NaN where any pixel it looks at is missing."""
+    mask = scene.mask
+    mean, share = aggregate(scene.lst.where(mask, 0.0), mask, scale, psf)
+    return mean.where(share > WHOLE, torch.nan)
 
 
 def load_scene(source: SceneSource, multiple: int = 8) -> FineScene:
@@ -142,6 +152,7 @@ def half_resolution(scene: FineScene) -> FineScene:
         block_mean(scene.guidance, 2),
         scene.roles,
         scene.grid.coarsened(2),
+        scene.psf,
     )
 
 

@@ -11,7 +11,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,10 +22,12 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from groklst_engine.bands import Role
-from groklst_engine.data.dataset import FineScene
+from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.grid import Grid
+from groklst_engine.indices import available, select
+from groklst_engine.psf import BOX, Psf
 
 BANDS: Mapping[str, Role] = {
     "dem": "dem",
@@ -166,28 +168,56 @@ def write_dataset(
     """
     try:
         for scene in scenes:
-            _write_sample(folder, scene, version)
-        (folder / "split").mkdir(parents=True, exist_ok=True)
-        for split, names in splits.items():
-            (folder / "split" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
+            write_sample(folder, scene, version)
+        write_splits(folder, splits)
     except OSError as error:
         raise OutputError(f"The data set '{folder}' cannot be written: check folder and disk space.") from error
 
 
-def _write_sample(folder: Path, scene: FineScene, version: str) -> None:
-    if missing := set(BANDS.values()) - set(scene.roles):
+def with_published_bands(scene: FineScene) -> FineScene:
+    """The scene with the data set's bands in the published order, indices computed where they can be.
+
+    Raises:
+        InputError: It lacks a band.
+    """
+    roles = tuple(BANDS.values())
+    if missing := set(roles) - available(scene.roles):
         raise InputError(f"The scene '{scene.name}' has no band '{sorted(missing)[0]}', which GrokLST has: add it.")
+    bands = [band for band in select(scene.guidance, scene.roles, roles) if band is not None]
+    return replace(scene, guidance=torch.cat(bands, dim=1), roles=roles)
+
+
+def write_sample(folder: Path, scene: FineScene, version: Literal["5", "7.3"], psf: Psf = BOX) -> None:
+    """Write one sample at all resolutions, the coarser LST as a sensor with this point spread function sees it.
+
+    Raises:
+        InputError: The scene lacks a band or has other sides.
+        OSError: The folder cannot be written.
+    """
+    scene = with_published_bands(scene)
     if any(size % 8 for size in scene.lst.shape[-2:]):
         raise InputError(f"The sides of the scene '{scene.name}' are no multiples of 8 pixels: cut it.")
     for resolution in RESOLUTIONS:
         scale = resolution // RESOLUTIONS[0]
-        lst_hw = block_mean(scene.lst, scale)[0, 0].numpy()
-        guidance_chw = block_mean(scene.guidance, scale)[0].numpy()
-        bands = {field: guidance_chw[scene.roles.index(role)] for field, role in BANDS.items()}
+        lst_hw = (scene.lst if scale == 1 else coarse_lst(scene, scale, psf))[0, 0].numpy()
+        bands = dict(zip(BANDS, block_mean(scene.guidance, scale)[0].numpy(), strict=True))
         for kind, fields in (("lst", {_LST_FIELD: lst_hw}), ("guidance", bands)):
             file = folder / f"{resolution}m" / kind / f"{scene.name}.mat"
             file.parent.mkdir(parents=True, exist_ok=True)
-            _write(file, fields, version)
+            part = file.with_name(file.name + ".part")
+            _write(part, fields, version)
+            part.replace(file)
+
+
+def write_splits(folder: Path, splits: Mapping[str, Sequence[str]]) -> None:
+    """Write which samples belong to each split.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    (folder / "split").mkdir(parents=True, exist_ok=True)
+    for split, names in splits.items():
+        (folder / "split" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
 
 
 def _libraries() -> tuple[Any, Any]:
@@ -227,7 +257,7 @@ def _read(file: Path, fields: Sequence[str]) -> list[NDArray[np.float32]]:
 def _write(file: Path, fields: Mapping[str, NDArray[np.float32]], version: str) -> None:
     scipy_io, h5py = _libraries()
     if version == "5":
-        scipy_io.savemat(file, dict(fields), do_compression=True)
+        scipy_io.savemat(file, dict(fields), do_compression=True, appendmat=False)
         return
     with h5py.File(file, "w", userblock_size=512) as content:
         for field, values in fields.items():
