@@ -214,8 +214,7 @@ def _html(report: Report, content: Mapping[str, Any]) -> str:
         maps.append({**statistics, "diverging": panel.diverging, "svg": svg})
     return render(
         "report.html.j2",
-        **content,
-        maps=maps,
+        **{**content, "maps": maps},
         scatter=report.scatter and Markup(figures.draw_scatter(report.scatter)),
         scatter_labels=report.scatter and (report.scatter.x_label, report.scatter.y_label),
         histogram=report.histogram and Markup(figures.draw_histogram(report.histogram)),
