@@ -37,6 +37,7 @@ from .report_panel import ReportPanel
 from .results import add_result
 from .roles import LABELS
 from .task import EngineTask
+from .words import duration, log_line
 
 _UNITS = (("Automatic", "auto"), ("Kelvin", "K"), ("Degrees Celsius", "C"))
 
@@ -301,11 +302,8 @@ class GroklstDock(QgsDockWidget):
                 return  # cancelling, says the status
             self.progress.setValue(round(100 * message["fraction"]))
             self.status.setText(text)
-        elif message.get("type") == "metric":
-            values = ", ".join(f"{name} {value:.4g}" for name, value in message["values"].items())
-            self.log.appendPlainText(f"{text} {values}")
         else:
-            self.log.appendPlainText(f"Warning: {text}" if message.get("level") == "warning" else text)
+            self.log.appendPlainText(log_line(message))
 
     def _on_success(self, result: dict[str, Any]) -> None:
         title, layer_id, band = self._running
@@ -317,7 +315,7 @@ class GroklstDock(QgsDockWidget):
         except EngineError as error:
             self._on_failure(str(error))
             return
-        sentence = f"{title} is done after {result['seconds']:.0f} s."
+        sentence = f"{title} is done after {duration(result['seconds'])}."
         self.log.appendPlainText(sentence)
         self._tell(sentence, Qgis.MessageLevel.Success, 10)
 
@@ -326,10 +324,10 @@ class GroklstDock(QgsDockWidget):
         self.log.appendPlainText(f"Error: {sentence}")
         self._warn(sentence)
 
-    def _on_stopped(self) -> None:
+    def _on_stopped(self, sentence: str) -> None:
         self._set_running(False)
-        self.log.appendPlainText("Cancelled.")
-        self._tell("Cancelled; nothing was written.", Qgis.MessageLevel.Info, 5)
+        self.log.appendPlainText(sentence)
+        self._tell(sentence, Qgis.MessageLevel.Info, 5)
 
     def _warn(self, sentence: str) -> None:
         self._tell(sentence, Qgis.MessageLevel.Critical, 0)

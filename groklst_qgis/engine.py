@@ -35,6 +35,8 @@ Message = dict[str, Any]
 # What belongs to the Python, GDAL, PROJ and Qt of QGIS would break those of the engine.
 _FOREIGN = ("PYTHON", "PIP_USER", "PIP_TARGET", "QGIS", "QT_", "GDAL", "PROJ", "OSGEO", "LD_LIBRARY_PATH", "DYLD_")
 _PATIENCE = 2.0  # seconds between asking to stop, terminating and killing
+_PATIENCE_TO_SAVE = 20.0  # a training finishes its step and saves what it has learned
+_SAVING = ("prepare", "train", "benchmark")  # kinds of jobs that can go on later
 _POLL = 0.1  # seconds between two looks at the cancel button
 
 
@@ -53,10 +55,7 @@ class EngineError(Exception):
 
 
 class EngineCancelled(Exception):  # noqa: N818 - a user's wish, not a failure
-    """The job was stopped because the user asked for it."""
-
-    def __init__(self) -> None:
-        super().__init__("Cancelled; nothing was written.")
+    """The job was stopped because the user asked for it; the message says what is left of it."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,8 @@ def run_job(
     with tempfile.TemporaryDirectory(prefix="groklst_") as folder:
         job_file = Path(folder, "job.json")
         job_file.write_text(json.dumps(job, ensure_ascii=False), "utf-8")
-        with EngineProcess(engine, job_file) as process:
+        patience = _PATIENCE_TO_SAVE if job.get("kind") in _SAVING else _PATIENCE
+        with EngineProcess(engine, job_file, patience) as process:
             for message in process.messages(cancelled):
                 if message.get("type") == "result":
                     result = message
@@ -145,7 +145,8 @@ def run_job(
     if refusal is None:  # it had no chance to clean up
         remove_leftovers(job)
     if process.stopped or process.exit_code == 3:
-        raise EngineCancelled
+        told = refusal if refusal and refusal.get("error") == "Cancelled" else {"message": "Cancelled."}
+        raise EngineCancelled(str(told["message"]))
     if refusal is not None:
         raise EngineError(str(refusal.get("message", "")), process.log)
     raise EngineError(explain_exit(process.exit_code, process.log, engine), process.log)
@@ -187,6 +188,11 @@ def explain_exit(code: int, log: str, engine: Engine) -> str:
 class EngineProcess:
     """The engine at work on one job; leaving the ``with`` block leaves no process behind.
 
+    Args:
+        engine: Which one.
+        job_file: The job.
+        patience: Seconds between asking to stop, terminating and killing.
+
     Attributes:
         running: All that are at work now.
         stopped: Whether this side stopped it.
@@ -194,7 +200,8 @@ class EngineProcess:
 
     running: set[EngineProcess] = set()  # noqa: RUF012 - shared on purpose
 
-    def __init__(self, engine: Engine, job_file: Path) -> None:
+    def __init__(self, engine: Engine, job_file: Path, patience: float = _PATIENCE) -> None:
+        self._patience = patience
         command = [str(engine.python), "-m", "groklst_engine.worker", str(job_file)]
         on_windows = sys.platform == "win32"
         try:
@@ -256,7 +263,7 @@ class EngineProcess:
             ended = self._process.poll() is not None
             if not ended and (self.stopped or cancelled()) and time.monotonic() >= next_step:
                 next(steps, self._kill)()
-                next_step = time.monotonic() + _PATIENCE
+                next_step = time.monotonic() + self._patience
             for reader in self._readers if ended else ():
                 reader.join(_PATIENCE)  # until both have passed on everything
             try:
@@ -270,7 +277,7 @@ class EngineProcess:
         for step in (self._ask_to_stop, self._process.terminate, self._kill):
             step()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_PATIENCE)
+                self._process.wait(self._patience)
                 return
 
     def _ask_to_stop(self) -> None:

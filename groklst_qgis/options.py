@@ -111,7 +111,7 @@ class GroklstOptionsPage(QgsOptionsPageWidget):
         self._set_testing(False)
         self.outcome.setText(sentence)
 
-    def _show_stop(self) -> None:
+    def _show_stop(self, sentence: str) -> None:
         self._set_testing(False)
         self._forget_outcome()
 

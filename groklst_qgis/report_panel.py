@@ -9,6 +9,8 @@ from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
+from .words import duration
+
 _SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
 _EMPTY = "<p>The report of a run appears here.</p>"
 
@@ -50,7 +52,7 @@ def summarise(title: str, result: dict[str, Any]) -> str:
     parts = [
         f"<h3>{escape(title)}</h3>",
         f"<p>{result['width']} × {result['height']} pixels, mostly {low:.1f} to {high:.1f} {unit}, "
-        f"in {result['seconds']:.0f} s.<br/>{escape(result['output'])}</p>",
+        f"in {duration(result['seconds'])}.<br/>{escape(result['output'])}</p>",
     ]
     if result["scores"]:
         head = "".join(f'<th align="right">{name}</th>' for name, _ in _SCORES)

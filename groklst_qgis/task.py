@@ -27,7 +27,7 @@ class EngineTask(QgsTask):
     messaged = pyqtSignal(dict)
     succeeded = pyqtSignal(dict)
     failed = pyqtSignal(str)
-    stopped = pyqtSignal()
+    stopped = pyqtSignal(str)
 
     def __init__(self, title: str, job: Mapping[str, Any], engine: Engine | None = None, quiet: bool = False) -> None:
         flags = QgsTask.Flag.CanCancel
@@ -39,6 +39,7 @@ class EngineTask(QgsTask):
         self._engine = engine
         self._result: dict[str, Any] | None = None
         self._error: EngineError | None = None
+        self._farewell = "Cancelled."
 
     def run(self) -> bool:
         """Wait for the engine; on the task's thread."""
@@ -46,8 +47,8 @@ class EngineTask(QgsTask):
             self._result = run_job(self._job, self._forward, self.isCanceled, self._engine)
         except EngineError as error:
             self._error = error
-        except EngineCancelled:
-            pass
+        except EngineCancelled as cancelled:
+            self._farewell = str(cancelled)
         except OSError as error:  # e.g. no room left for the job file
             self._error = EngineError(f"The engine cannot be started: {error}.")
         return self._result is not None
@@ -61,7 +62,7 @@ class EngineTask(QgsTask):
                 QgsMessageLog.logMessage(self._error.details, "GrokLST", Qgis.MessageLevel.Warning)
             self.failed.emit(str(self._error))
         else:
-            self.stopped.emit()
+            self.stopped.emit(self._farewell)
 
     def _forward(self, message: Message) -> None:
         if message.get("type") == "progress":

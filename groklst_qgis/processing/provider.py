@@ -6,7 +6,13 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from ..paths import resource
+from .benchmark import BenchmarkAlgorithm
 from .downscale import DownscaleAlgorithm
+from .evaluate import EvaluateAlgorithm
+from .prepare import PrepareAlgorithm
+from .train import TrainAlgorithm
+
+ALGORITHMS = (DownscaleAlgorithm, PrepareAlgorithm, TrainAlgorithm, EvaluateAlgorithm, BenchmarkAlgorithm)
 
 
 class GroklstProvider(QgsProcessingProvider):
@@ -26,7 +32,8 @@ class GroklstProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:  # noqa: N802 - QGIS's name
         """Add the algorithms."""
-        self.addAlgorithm(DownscaleAlgorithm())
+        for algorithm in ALGORITHMS:
+            self.addAlgorithm(algorithm())
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:  # noqa: N802 - QGIS's name
         """The engine writes GeoTIFF only."""

@@ -204,7 +204,7 @@ def test_run_brings_result_and_report(
     text = dock.report.browser.toPlainText()
     assert "Bicubic <plain>" in text
     assert "Few <pixels>." in text
-    assert messages(Qgis.MessageLevel.Success) == ["GrokLST:MODIS LST ×4 (GrokLST small) is done after 2 s."]
+    assert messages(Qgis.MessageLevel.Success) == ["GrokLST:MODIS LST ×4 (GrokLST small) is done after 1.5 s."]
     opened: list[QUrl] = []
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
     dock.report.open_button.click()

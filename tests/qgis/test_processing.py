@@ -17,6 +17,7 @@ from qgis.core import (
 )
 
 from groklst_qgis.engine import EngineCancelled, EngineError
+from groklst_qgis.processing import algorithm as base
 from groklst_qgis.processing import downscale
 from groklst_qgis.processing.downscale import DownscaleAlgorithm
 from groklst_qgis.processing.provider import GroklstProvider
@@ -92,7 +93,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> 
             "warnings": state["warnings"],
         }
 
-    monkeypatch.setattr(downscale, "run_job", run_job)
+    monkeypatch.setattr(base, "run_job", run_job)
     return state
 
 
@@ -105,8 +106,8 @@ def test_parameters_are_stable(algorithm: QgsProcessingAlgorithm) -> None:
 
 
 def test_default_method_is_the_engines() -> None:
-    jobs = Path(__file__).resolve().parents[2] / "groklst_engine" / "jobs.py"
-    assert f'DEFAULT_METHOD = "{downscale.DEFAULT_METHOD}"' in jobs.read_text("utf-8")
+    inputs = Path(__file__).resolve().parents[2] / "groklst_engine" / "inputs.py"
+    assert f'DEFAULT_METHOD = "{downscale.DEFAULT_METHOD}"' in inputs.read_text("utf-8")
 
 
 def test_job_takes_everything_from_the_parameters(
@@ -194,7 +195,9 @@ def test_messages_reach_the_feedback(
     ]
 
 
-@pytest.mark.parametrize("error", [EngineError("LST a.tif has no CRS: set one."), EngineCancelled()])
+@pytest.mark.parametrize(
+    "error", [EngineError("LST a.tif has no CRS: set one."), EngineCancelled("Cancelled; nothing was written.")]
+)
 def test_failure_is_one_sentence(
     error: Exception,
     algorithm: QgsProcessingAlgorithm,
@@ -212,7 +215,7 @@ def test_failure_is_one_sentence(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"LST": None}, "No LST layer is given: choose the coarse temperature."),
+        ({"LST": None}, "No LST layer is given: choose the land surface temperature."),
         ({"LST": "/no/lst.tif"}, "LST layer /no/lst.tif cannot be opened: choose a raster that exists."),
         ({"LST": __file__}, f"LST layer {__file__} cannot be opened: choose a raster that exists."),
         ({"LST_BAND": 3}, "LST layer 'lst' has no band 3: choose one from 1 to 1."),
@@ -245,7 +248,7 @@ def test_without_an_engine_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
     def find_engine() -> None:
         raise EngineError("There is no engine: choose one.")
 
-    monkeypatch.setattr(downscale, "find_engine", find_engine)
+    monkeypatch.setattr(base, "find_engine", find_engine)
     assert DownscaleAlgorithm().canExecute() == (False, "There is no engine: choose one.")
 
 

@@ -21,7 +21,7 @@ class Listener:
         task.progressChanged.connect(self.progress.append)
         task.succeeded.connect(lambda result: self.ends.append(("succeeded", result)))
         task.failed.connect(lambda sentence: self.ends.append(("failed", sentence)))
-        task.stopped.connect(lambda: self.ends.append(("stopped",)))
+        task.stopped.connect(lambda sentence: self.ends.append(("stopped", sentence)))
 
 
 def start(engine: Engine, *steps: list) -> tuple[EngineTask, Listener]:
@@ -52,14 +52,14 @@ def test_cancel(fake_engine: Engine, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: bool(listener.messages))
     task.cancel()
     qtbot.waitUntil(lambda: bool(listener.ends))
-    assert listener.ends == [("stopped",)]
+    assert listener.ends == [("stopped", "Cancelled; nothing was written.")]
 
 
 def test_cancel_before_the_start(fake_engine: Engine, qtbot: Any) -> None:
     task, listener = start(fake_engine, ["wait_for_cancel"])
     task.cancel()
     qtbot.waitUntil(lambda: bool(listener.ends))
-    assert listener.ends == [("stopped",)]
+    assert listener.ends == [("stopped", "Cancelled.")]
 
 
 def test_no_room_for_the_job(fake_engine: Engine, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
