@@ -25,14 +25,14 @@ from groklst_engine.options import (
     add_fields,
     add_inputs,
     add_manifest,
+    add_regions,
     fields_from,
     job_from,
     lst_source,
     setting,
-    words,
 )
 from groklst_engine.prepare_command import add_prepare_command
-from groklst_engine.training_jobs import StatisticsJob, TrainJob
+from groklst_engine.training_jobs import BenchmarkJob, StatisticsJob, TrainJob
 from groklst_engine.weights_commands import add_weights_commands
 from groklst_engine.worker import describe, run_job, to_text
 
@@ -94,6 +94,12 @@ def _evaluate(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToke
         options.name = Path(options.lst["path"]).stem
         options.scenes = [fields_from(SceneSource, options)]
     return run_job(job_from(EvaluateJob, options), on_event, cancel)
+
+
+def _benchmark(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
+    if options.scenes:
+        options.scenes = read_scenes(options.scenes, options.data_root, options.regions)
+    return run_job(job_from(BenchmarkJob, options), on_event, cancel)
 
 
 def _train(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -202,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_inputs(evaluate, add_manifest(evaluate))
     add_fields(evaluate, SceneSource, "mask", "native")
-    evaluate.add_argument("--regions", type=words, metavar="A,B,…", default=(), help="Take only these of the manifest")
+    add_regions(evaluate)
     add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "consistency", "report", "device")
 
     add_prepare_command(commands, add_command)
@@ -227,6 +233,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     added = ("kind", "scenes", "dataset", "model", "preset", "arguments")
     add_fields(train, TrainJob, *(name for name in TrainJob.model_fields if name not in added))
+
+    benchmark = command(
+        "benchmark",
+        _benchmark,
+        console.show_benchmark,
+        "train and score networks and methods on the same data, in one table",
+        "groklst benchmark --dataset GrokLST --models mocolsk,suft,edsr --scales 2,4,8 -o comparison",
+    )
+    add_manifest(benchmark)
+    add_regions(benchmark)
+    own = (name for name in BenchmarkJob.model_fields if name not in ("kind", "scenes", "dataset"))
+    add_fields(benchmark, BenchmarkJob, *own)
 
     statistics = command(
         "statistics",

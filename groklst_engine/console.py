@@ -112,6 +112,19 @@ def show_evaluate(result: Mapping[str, Any]) -> str:
     return f"{score_table(result['rows'])}\n\nMean over the scenes:\n{score_table(result['means'])}"
 
 
+def show_benchmark(result: Mapping[str, Any]) -> str:
+    """What ``groklst benchmark`` says: the main table in short, and where the rest is."""
+    heads = {"rmse": "RMSE (K)", "cc": "CC", "rmse_to_bicubic": "÷ bicubic"}
+    rows = (
+        (row["label"], f"x{row['scale']}", *(row["scores"][score] for score in heads), row["mean_rank"])
+        for row in result["rows"]
+        if row["main"]
+    )
+    lines = [table(("method", "scale", *heads.values(), "mean rank"), rows), ""]
+    lines += [f"left out: {sentence}" for sentence in result["left_out"]]
+    return "\n".join([*lines, *(f"{kind}: {path}" for kind, path in result["files"].items())])
+
+
 def show_train(result: Mapping[str, Any]) -> str:
     """What ``groklst train`` says."""
     metrics = result["card"]["metrics"]

@@ -72,6 +72,11 @@ def add_manifest(parser: argparse.ArgumentParser, dataset: bool = True) -> Any:
     return group
 
 
+def add_regions(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of a manifest's regions."""
+    parser.add_argument("--regions", type=words, metavar="A,B,…", default=(), help="Take only these of the manifest")
+
+
 def add_fields(parser: argparse.ArgumentParser, model: type[BaseModel], *names: str) -> None:
     """Add an option for each field: its name, help and default are the field's; validation is the job's."""
     for name in names:

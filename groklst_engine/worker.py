@@ -23,7 +23,7 @@ from groklst_engine.errors import GroklstError, InputError
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, parse_job
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
-from groklst_engine.training_jobs import PrepareJob, StatisticsJob, TrainJob
+from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
 
 
@@ -56,6 +56,10 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.train import train
 
             return train(job, on_event, cancel).to_json()
+        case BenchmarkJob():
+            from groklst_engine.benchmark import benchmark
+
+            return benchmark(job, on_event, cancel).to_json()
         case StatisticsJob():
             from groklst_engine.data.statistics import statistics
 
