@@ -7,11 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from groklst_engine.errors import ModelError
-from groklst_engine.methods import interpolation, network, self_scale, tsharp
+from groklst_engine.methods import ensembles, interpolation, network, regression, self_scale, tsharp
 from groklst_engine.methods.base import MethodSpec
 from groklst_engine.weights import SUFFIX, shipped_weights, user_weights
 
-METHODS: dict[str, MethodSpec] = {spec.name: spec for spec in (*interpolation.SPECS, *tsharp.SPECS, *self_scale.SPECS)}
+METHODS: dict[str, MethodSpec] = {
+    spec.name: spec for module in (interpolation, tsharp, regression, ensembles, self_scale) for spec in module.SPECS
+}
 
 
 def list_methods() -> list[MethodSpec]:

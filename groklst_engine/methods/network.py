@@ -1,4 +1,4 @@
-"""A trained network as a Downscaler: bands by role, the scene's own normalisation, kelvin out."""
+"""A trained network as a Downscaler: bands by role, its normalisation, kelvin out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.indices import NORMALISED_DIFFERENCES, available, select
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
-from groklst_engine.normalize import Normalizer
+from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer, in_units
 from groklst_engine.weights import load_weights, read_card
 
 MIN_PIXELS = 16
@@ -26,15 +26,24 @@ class NetworkDownscaler:
     """Runs a network on z-scored tiles.
 
     Args:
-        network: ``forward(lst, guidance | None)`` in z-scored units.
-        wanted: Roles of the network's guidance channels; absent ones are 0, the scene's mean.
+        network: ``forward(lst, guidance | None)`` in its own units.
+        wanted: Roles of the network's guidance channels; absent ones are 0, the mean.
         radius: Coarse pixels to either side an output depends on, None for global statistics.
         options: Roles of the bands at hand, scale, device.
+        normalization: The network's units.
     """
 
-    def __init__(self, network: nn.Module, wanted: tuple[Role, ...], radius: int | None, options: BuildOptions) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        wanted: tuple[Role, ...],
+        radius: int | None,
+        options: BuildOptions,
+        normalization: Normalization = BY_SCENE,
+    ) -> None:
         self.radius = radius
-        self._network = placed(network, options.device).eval()
+        self._network = placed(in_units(network, normalization, wanted), options.device).eval()
+        self._normalization = normalization
         self._wanted = wanted
         self._roles = options.roles
         self._scale = options.scale
@@ -43,7 +52,7 @@ class NetworkDownscaler:
         self._guidance = Normalizer((), ())
 
     def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
-        """Take the scene's statistics at the coarse scale.
+        """Take the scene's statistics at the coarse scale, unless the network brings those of its training data.
 
         Raises:
             InputError: Too few coarse pixels are valid.
@@ -58,7 +67,12 @@ class NetworkDownscaler:
             warn(on_event, f"This network was not trained with and does not use: {', '.join(ignored)}.")
         if self._wanted and not usable.intersection(self._wanted):
             warn(on_event, "The network got no guidance it knows and can only sharpen the LST by itself.")
-        self._lst, self._guidance = scene_normalizers(scene, self._wanted, cancel)
+        lst = self._normalization.lst.z_scores(("lst",))
+        guidance = self._normalization.guidance.z_scores(self._wanted)
+        if lst is None or (guidance is None and self._wanted):
+            of_scene = scene_normalizers(scene, self._wanted, cancel)
+            lst, guidance = lst or of_scene[0], guidance or of_scene[1]
+        self._lst, self._guidance = lst, guidance or Normalizer((), ())
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
@@ -98,10 +112,7 @@ def scene_normalizers(scene: Scene, wanted: tuple[Role, ...], cancel: CancelToke
             "method without guidance."
         )
     statistics = Normalizer.fit(samples)
-    return (
-        Normalizer(statistics.shift[:1], statistics.scale[:1]),
-        Normalizer(statistics.shift[1 : 1 + len(wanted)], statistics.scale[1 : 1 + len(wanted)]),
-    )
+    return statistics.part(0, 1), statistics.part(1, 1 + len(wanted))
 
 
 def spec_of(name: str, path: Path) -> MethodSpec:
@@ -124,7 +135,7 @@ def spec_of(name: str, path: Path) -> MethodSpec:
         network, _ = load_weights(path, options.scale)
         arguments = {name: value for name, value in card.arguments.items() if name != "reference_compat"}
         radius = architecture.radius(options.scale, **arguments)
-        return NetworkDownscaler(network, card.roles, radius, options)
+        return NetworkDownscaler(network, card.roles, radius, options, card.units)
 
     return MethodSpec(
         name,

@@ -1,90 +1,80 @@
-"""TsHARP: the LST that the vegetation index explains, and the rest interpolated.
+"""TsHARP: the LST that the vegetation explains, and the rest interpolated.
 
-Agam, Kustas, Anderson, Li and Neale (2007), after Kustas, Norman, Anderson and French (2003, DisTrad): a polynomial of
-the LST on the NDVI is fitted at the coarse scale and applied at the fine one; what it does not explain at the coarse
-scale is interpolated and added.
+Agam, Kustas, Anderson, Li and Neale (2007), after Kustas, Norman, Anderson and French (2003, DisTrad): the LST is
+regressed at the coarse scale on the NDVI, by a polynomial, or on the fractional cover that follows from it, by a
+straight line, and the relation is applied at the fine scale; what it does not explain is interpolated and added.
 """
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from groklst_engine.degrade import WHOLE, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.indices import available, select
-from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
-from groklst_engine.resample import REACH, upsample
+from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec
+from groklst_engine.methods.regression import Array, Bicubic, LeastSquares, RegressionSharpener
+from groklst_engine.methods.samples import Features, Samples
 
 ORDER = 2
-MIN_PIXELS = 12
+
+EXPONENT = 0.625
+"""Of the fractional cover (Choudhury, Ahmed, Idso, Reginato and Daughtry 1994)."""
+
+EXTREMES = (0.01, 0.99)
+"""Quantiles of the coarse NDVI that stand for bare soil and full cover; outliers would shift the true extremes."""
 
 
-class TsHarp:
-    """Quadratic NDVI regression with a bicubically interpolated residual.
+class CoverRegression:
+    """A straight line of the LST on the fractional vegetation cover."""
 
-    Args:
-        options: Scale and roles of the guidance.
+    least = LeastSquares.least
 
-    Raises:
-        InputError: The guidance has neither NDVI nor red and near infrared.
-    """
+    def __init__(self) -> None:
+        self._bare, self._full = 0.0, 1.0
+        self._line = LeastSquares(self._cover)
 
-    radius: int | None = REACH["bicubic"]
+    def fit(self, samples: Samples, on_event: OnEvent, cancel: CancelToken) -> None:
+        """Find the scene's bare soil and full cover, then the line."""
+        self._bare, self._full = np.quantile(samples.x[:, 0], EXTREMES).tolist()
+        self._line.fit(samples, on_event, cancel)
 
-    def __init__(self, options: BuildOptions) -> None:
-        if "ndvi" not in available(options.roles):
-            raise InputError(
-                "TsHARP needs a guidance band with the role ndvi, or red and nir: add one or set the bands' roles."
-            )
-        self._scale = options.scale
-        self._roles = options.roles
-        self._coefficients = torch.zeros(ORDER + 1)
+    def predict(self, x: Array) -> Array:
+        """``(n, 1)`` NDVI to ``(n,)`` kelvin."""
+        return self._line.predict(x)
 
-    def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
-        """Fit the polynomial to the coarse pixels whose fine pixels are all valid, by least squares in float64.
+    def _cover(self, ndvi: Array) -> Array:
+        bareness = (self._full - ndvi) / max(self._full - self._bare, 1e-6)
+        return np.asarray(1 - np.clip(bareness, 0, 1) ** np.float32(EXPONENT), np.float32)
 
-        Raises:
-            InputError: Too few coarse pixels are valid.
-        """
-        normal = torch.zeros(ORDER + 1, ORDER + 1, dtype=torch.float64)
-        right = torch.zeros(ORDER + 1, dtype=torch.float64)
-        for batch in scene.tiles:
-            cancel.check()
-            coarse, share = masked_block_mean(self._ndvi(batch), batch.mask, self._scale)
-            whole = share > WHOLE
-            powers = self._powers(coarse[whole].double())
-            normal += powers.T @ powers
-            right += powers.T @ batch.lst[whole].double()
-        if normal[0, 0] < MIN_PIXELS:
-            raise InputError(
-                f"TsHARP found only {int(normal[0, 0])} coarse pixels that LST and NDVI fully cover and needs "
-                f"{MIN_PIXELS}: use a larger extent or a method without guidance."
-            )
-        ridge = 1e-9 * torch.diag(normal).mean() * torch.eye(ORDER + 1, dtype=torch.float64)
-        self._coefficients = torch.linalg.solve(normal + ridge, right)
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """Downscale: ``(B, 1, H, W)`` kelvin."""
-        ndvi = self._ndvi(batch)
-        explained = self._predict(ndvi)
-        residual = batch.lst - self._predict(block_mean(ndvi, self._scale))
-        return explained + upsample(residual, self._scale, "bicubic")
+def _powers(ndvi: Array) -> Array:
+    return np.concatenate([ndvi**order for order in range(1, ORDER + 1)], axis=1)
 
-    def _ndvi(self, batch: Batch) -> Tensor:
-        (ndvi,) = select(batch.guidance, self._roles, ["ndvi"])
-        assert ndvi is not None  # the constructor made sure
+
+def _ndvi_of(options: BuildOptions) -> Features:
+    if "ndvi" not in available(options.roles):
+        raise InputError(
+            "TsHARP needs a guidance band with the role ndvi, or red and nir: add one or set the bands' roles."
+        )
+
+    def ndvi_of(batch: Batch) -> Tensor:
+        (ndvi,) = select(batch.guidance, options.roles, ["ndvi"])
+        assert ndvi is not None  # made sure above
         return ndvi
 
-    def _predict(self, ndvi: Tensor) -> Tensor:
-        a, b, c = self._coefficients.float().tolist()
-        explained: Tensor = a + ndvi * (b + ndvi * c)
-        return explained
+    return ndvi_of
 
-    @staticmethod
-    def _powers(ndvi: Tensor) -> Tensor:
-        return torch.stack([ndvi**order for order in range(ORDER + 1)], dim=1)
+
+def _quadratic(options: BuildOptions) -> RegressionSharpener:
+    return RegressionSharpener(
+        "TsHARP", options.scale, LeastSquares(_powers), Bicubic(options.scale), _ndvi_of(options)
+    )
+
+
+def _with_cover(options: BuildOptions) -> RegressionSharpener:
+    return RegressionSharpener("TsHARP", options.scale, CoverRegression(), Bicubic(options.scale), _ndvi_of(options))
 
 
 SPECS = (
@@ -94,7 +84,18 @@ SPECS = (
         "Quadratic regression of LST on NDVI at the coarse scale, residual interpolated; for vegetated land.",
         "sharpener",
         True,
-        TsHarp,
+        _quadratic,
+        reference="Agam et al. 2007, Remote Sensing of Environment 107: 545–558",
+        roles=("ndvi", "red", "nir"),
+        fit_share=0.3,
+    ),
+    MethodSpec(
+        "tsharp-cover",
+        "TsHARP, fractional cover",
+        "Linear regression of LST on the vegetation cover that follows from NDVI; for land from bare to overgrown.",
+        "sharpener",
+        True,
+        _with_cover,
         reference="Agam et al. 2007, Remote Sensing of Environment 107: 545–558",
         roles=("ndvi", "red", "nir"),
         fit_share=0.3,
