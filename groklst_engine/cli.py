@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         "groklst downscale --lst modis.tif --guidance s2.tif:blue,green,red,nir dem.tif --scale 4 -o fine.tif",
     )
     add_inputs(downscale)
-    add_fields(downscale, DownscaleJob, "scale", "method", "output", "report")
+    add_fields(downscale, DownscaleJob, "mask", "scale", "method", "output", "report")
     downscale.add_argument(
         "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
     )
@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         "groklst info --lst modis.tif --guidance s2.tif dem.tif --scale 4",
     )
     add_inputs(info)
-    add_fields(info, InspectJob, "scale")
+    add_fields(info, InspectJob, "mask", "scale")
 
     evaluate = command(
         "evaluate",

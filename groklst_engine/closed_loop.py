@@ -205,7 +205,7 @@ def _block_sums(values: Floats, side: int) -> NDArray[np.float64]:
 
 def _parts(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
     """The scene at the LST's own pixels, or parts of it, with the guidance aggregated."""
-    with AlignedReader(job.lst, job.guidance, job.scale) as reader:
+    with AlignedReader(job.lst, job.guidance, job.scale, job.mask) as reader:
         coarse = reader.pair.coarse
         corners = [(top, left) for top in range(0, coarse.height, SIDE) for left in range(0, coarse.width, SIDE)]
         random.Random(0).shuffle(corners)

@@ -13,6 +13,7 @@ from groklst_engine.bands import Role
 RasterName = Annotated[str, BeforeValidator(str)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Scale = Annotated[int, Field(ge=2, le=64)]
+QualityRule = Literal["recommended", "any"]
 Split = Literal["train", "val", "trainval", "test"]
 DEFAULT_METHOD = "groklst-small"
 
@@ -30,8 +31,9 @@ class LstSource(Frozen):
         path: File, or any other name that GDAL can open.
         band: Band number, from 1.
         unit: ``K``, ``C`` or ``auto`` (band metadata, then value range).
-        scale: Factor from stored number to ``unit``; None takes the file's.
-        offset: Summand from stored number to ``unit``; None takes the file's.
+        scale: Factor from stored number to ``unit``; None takes the file's or product's.
+        offset: Summand from stored number to ``unit``; None takes the file's or product's.
+        qc: ``recommended`` leaves out the pixels that a known product's quality layers call bad; ``any`` takes all.
     """
 
     path: RasterName
@@ -39,6 +41,7 @@ class LstSource(Frozen):
     unit: Literal["auto", "K", "C"] = "auto"
     scale: float | None = None
     offset: float | None = None
+    qc: QualityRule = "recommended"
 
 
 class GuidanceSource(Frozen):
@@ -47,10 +50,12 @@ class GuidanceSource(Frozen):
     Attributes:
         path: File, or any other name that GDAL can open.
         roles: One role per band, None to leave a band out; empty: guessed from band descriptions and file name.
+        qc: ``recommended`` leaves out the pixels that a known product's quality layers call bad; ``any`` takes all.
     """
 
     path: RasterName
     roles: tuple[Role | None, ...] = ()
+    qc: QualityRule = "recommended"
 
 
 class SceneSource(Frozen):

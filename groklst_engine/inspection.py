@@ -12,20 +12,24 @@ MIN_COARSE_SIDE = 8
 """Coarse pixels below which a scene is too small for its statistics to mean much."""
 
 
+MIN_KEPT = 0.5
+"""Share of the LST that quality layers should leave."""
+
+
 def inspect_inputs(job: InspectJob) -> dict[str, Any]:
     """Describe a job's layers, grids and warnings as a JSON object; see ``describe``.
 
     Raises:
         InputError: An input cannot be used.
     """
-    with AlignedReader(job.lst, job.guidance, job.scale) as reader:
+    with AlignedReader(job.lst, job.guidance, job.scale, job.mask) as reader:
         return describe(reader)
 
 
 def describe(reader: AlignedReader) -> dict[str, Any]:
     """The layers (grids, coverage, bands with roles, what will be done), the fine grid, the unit, the warnings."""
     fine, lst = reader.pair.fine, reader.lst
-    lst_layer = _layer("lst", lst.dataset.name, lst.grid, lst.summary.valid) | {
+    lst_layer = _layer("lst", lst.name, lst.grid, lst.summary.valid) | {
         "action": f"Downscaled from {_pixel(lst.grid.pixel, fine)} to {_pixel(fine.pixel, fine)}",
         "bands": [{"band": lst.band, "description": lst.dataset.descriptions[lst.band - 1], "role": "lst"}],
     }
@@ -52,8 +56,10 @@ def describe(reader: AlignedReader) -> dict[str, Any]:
 
 def warnings_of(reader: AlignedReader) -> list[str]:
     """What the user should know before trusting a result, in plain sentences."""
-    found: list[str] = []
+    found = [*reader.lst.warnings, *(said for layer in reader.layers for said in layer.warnings)]
     pair, summary = reader.pair, reader.lst.summary
+    if summary.kept is not None and summary.kept < MIN_KEPT:
+        found.append(f"Mask and quality layers leave {summary.kept:.0%} of the LST; all others stay empty.")
     if summary.implausible > 0.0005:
         found.append(f"{summary.implausible:.1%} of the LST pixels hold no possible temperature and count as missing.")
     if min(pair.coarse.height, pair.coarse.width) < MIN_COARSE_SIDE:

@@ -12,7 +12,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from groklst_engine.errors import InputError
-from groklst_engine.inputs import DEFAULT_METHOD, Device, FineData, Frozen, GuidanceSource, LstSource, Scale, Split
+from groklst_engine.inputs import (
+    DEFAULT_METHOD,
+    Device,
+    FineData,
+    Frozen,
+    GuidanceSource,
+    LstSource,
+    RasterName,
+    Scale,
+    Split,
+)
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import AnyWeightsJob
@@ -25,12 +35,14 @@ class InspectJob(Frozen):
         lst: The coarse LST.
         guidance: The finer rasters of the same place.
         scale: Coarse pixel divided by fine pixel.
+        mask: Raster that is 1 where LST and guidance are clear; None takes all.
     """
 
     kind: Literal["inspect"] = "inspect"
     lst: LstSource
     guidance: tuple[GuidanceSource, ...] = ()
     scale: int = Field(ge=1, le=64)
+    mask: RasterName | None = None
 
     @field_validator("scale", mode="before")
     @classmethod

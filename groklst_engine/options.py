@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from groklst_engine.inputs import GuidanceSource, LstSource, QualityRule
 from groklst_engine.jobs import Job, parse_job
 
 
@@ -19,6 +20,9 @@ def fields_from(model: type[BaseModel], options: argparse.Namespace) -> dict[str
     fields = {name: value for name in model.model_fields if (value := getattr(options, name, None)) is not None}
     if "lst" in fields:
         fields["lst"] |= {"unit": options.lst_unit, "scale": options.lst_scale, "offset": options.lst_offset}
+        fields["lst"] |= {"qc": options.lst_qc}
+    if getattr(options, "guidance_qc", None):
+        fields["guidance"] = [source | {"qc": options.guidance_qc} for source in fields.get("guidance", [])]
     return fields
 
 
@@ -49,6 +53,7 @@ def add_inputs(parser: argparse.ArgumentParser, lst_group: Any = None) -> None:
     parser.add_argument(
         "--lst-offset", type=float, metavar="N", help="Summand from stored number to unit, if the file has it wrong"
     )
+    add_quality(parser, "--lst-qc", LstSource)
     parser.add_argument(
         "--guidance",
         type=guidance_source,
@@ -58,6 +63,13 @@ def add_inputs(parser: argparse.ArgumentParser, lst_group: Any = None) -> None:
         help="Finer rasters of the same place; the roles of their bands (blue, red, nir, ndvi, dem, …; - leaves a band "
         "out) are guessed from band descriptions and file name where not given",
     )
+    add_quality(parser, "--guidance-qc", GuidanceSource)
+
+
+def add_quality(parser: argparse.ArgumentParser, flag: str, source: type[BaseModel]) -> None:
+    """Add the choice between good pixels and all, for known products."""
+    text = f"{_help(source, 'qc')} (default: recommended)"
+    parser.add_argument(flag, choices=get_args(QualityRule), default="recommended", help=text)
 
 
 def add_manifest(parser: argparse.ArgumentParser, dataset: bool = True) -> Any:

@@ -104,7 +104,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
 
     spec = get_method(job.method)
     _check(job, spec)
-    with AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale) as reader:
+    with AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader:
         for sentence in warnings_of(reader):
             warn(listen, sentence)
         if job.guidance and not spec.guided:

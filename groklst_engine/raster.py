@@ -18,6 +18,7 @@ from rasterio.windows import Window
 
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.grid import Grid
+from groklst_engine.products.layers import is_hdf4
 from groklst_engine.units import Unit
 
 NODATA = -9999.0
@@ -41,6 +42,11 @@ def open_raster(name: str, what: str) -> rasterio.DatasetReader:
     except RasterioError as error:
         if not Path(name).exists() and ":" not in name and not name.startswith("/vsi"):
             raise InputError(f"The {what} file '{name}' does not exist: check the path.") from error
+        if is_hdf4(name):
+            raise InputError(
+                f"The {what} file '{name}' is HDF4, which this engine's GDAL cannot read: open it in QGIS and export "
+                "the layer as GeoTIFF with its name kept, e.g. MOD11A1.A2023182.h18v04.061.LST_Day_1km.tif."
+            ) from error
         raise InputError(
             f"The {what} file '{name}' cannot be read as a raster: give a GeoTIFF or another format GDAL knows."
         ) from error

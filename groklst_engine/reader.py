@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,36 +15,15 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import calculate_default_transform
 from rasterio.windows import Window
 
-from groklst_engine.bands import Role, guess_roles
+from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow, Grid, GridPair
 from groklst_engine.inputs import GuidanceSource, LstSource
-from groklst_engine.raster import Floats, grid_of, open_raster, read_band
-from groklst_engine.units import PLAUSIBLE_KELVIN, Unit, guess_unit, offset_to_kelvin
-
-SAMPLE_PIXELS = 4_000_000
-"""Pixels from which an LST band's unit and statistics are taken, which bounds the memory for any raster."""
-
-
-@dataclass(frozen=True)
-class LstSummary:
-    """Facts of an LST band, in kelvin.
-
-    Attributes:
-        mean: Mean of the valid pixels.
-        std: Their standard deviation.
-        low: 2nd percentile.
-        high: 98th percentile.
-        valid: Share of valid pixels, 0 to 1.
-        implausible: Share of pixels that are no temperature and were taken as missing.
-    """
-
-    mean: float
-    std: float
-    low: float
-    high: float
-    valid: float
-    implausible: float
+from groklst_engine.lst_reader import LstReader
+from groklst_engine.products import guidance_paths
+from groklst_engine.products.packing import BandPacking, guidance_packing
+from groklst_engine.products.qc import ClearMask
+from groklst_engine.raster import Floats, grid_of, open_raster
 
 
 def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
@@ -57,93 +35,6 @@ def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
 def _spanning(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Window:
     """The smallest window that holds the rows and columns."""
     return Window(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-
-
-class LstReader:
-    """The coarse LST in kelvin, its unit found out once.
-
-    Raises:
-        InputError: It cannot be read, has no CRS, no valid pixel, or a unit that can't be guessed.
-    """
-
-    def __init__(self, source: LstSource, what: str = "LST") -> None:
-        self.what = what
-        self.dataset = open_raster(source.path, what)
-        try:
-            self.grid = grid_of(self.dataset, what)
-            if source.band > self.dataset.count:
-                raise InputError(
-                    f"The {what} file '{source.path}' has no band {source.band}: choose one from 1 to "
-                    f"{self.dataset.count}."
-                )
-            self.band = source.band
-            index = source.band - 1
-            self.scale = self.dataset.scales[index] if source.scale is None else source.scale
-            self.offset = self.dataset.offsets[index] if source.offset is None else source.offset
-            stored = self._sample()
-            self.unit: Unit = (
-                source.unit
-                if source.unit != "auto"
-                else guess_unit(stored, self.dataset.units[index], f"band {self.band} of '{source.path}'")
-            )
-            self.summary = self._summarise(stored)
-        except BaseException:
-            self.dataset.close()
-            raise
-
-    def _sample(self) -> NDArray[np.float64]:
-        """Valid stored values, scaled: all of a small band, every n-th row and column of a large one."""
-        height, width = self.dataset.height, self.dataset.width
-        step = math.ceil(math.sqrt(height * width / SAMPLE_PIXELS))
-        rows = max(1, SAMPLE_PIXELS // width) // step * step or step
-        # offset by half a step: the outermost row and column of a raster are often fill
-        found = [
-            read_band(self.dataset, self.band, self.what, Window(0, top, width, min(rows, height - top)))[
-                step // 2 :: step, step // 2 :: step
-            ]
-            for top in range(0, height, rows)
-        ]
-        self._sampled = sum(part.size for part in found)
-        values = np.concatenate([part[np.isfinite(part)] for part in found]).astype(np.float64)
-        if values.size == 0:
-            raise InputError(
-                f"Band {self.band} of the {self.what} file '{self.dataset.name}' holds no valid pixel: choose another "
-                "band or file."
-            )
-        return values * self.scale + self.offset
-
-    def _summarise(self, stored: NDArray[np.float64]) -> LstSummary:
-        kelvin = stored + offset_to_kelvin(self.unit)
-        plausible = kelvin[(kelvin > PLAUSIBLE_KELVIN[0]) & (kelvin < PLAUSIBLE_KELVIN[1])]
-        if plausible.size == 0:
-            raise InputError(
-                f"Band {self.band} of the {self.what} file '{self.dataset.name}' holds no temperature between "
-                f"{PLAUSIBLE_KELVIN[0]:g} and {PLAUSIBLE_KELVIN[1]:g} K: check its unit, scale and offset."
-            )
-        low, high = np.percentile(plausible, [2, 98])
-        return LstSummary(
-            mean=float(plausible.mean()),
-            std=float(plausible.std()),
-            low=float(low),
-            high=float(high),
-            valid=plausible.size / self._sampled,
-            implausible=(kelvin.size - plausible.size) / self._sampled,
-        )
-
-    def read(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
-        """Kelvin at the given rows and columns, ``(rows, columns)``, NaN where missing."""
-        window = Window.from_slices(
-            (int(rows.min()), int(rows.max()) + 1), (int(columns.min()), int(columns.max()) + 1)
-        )
-        stored = read_band(self.dataset, self.band, self.what, window)
-        kelvin = stored * np.float32(self.scale) + np.float32(self.offset + offset_to_kelvin(self.unit))
-        kelvin[(kelvin <= PLAUSIBLE_KELVIN[0]) | (kelvin >= PLAUSIBLE_KELVIN[1])] = np.nan
-        picked: Floats = kelvin[np.ix_(rows - rows.min(), columns - columns.min())]
-        return picked
-
-    def close(self) -> None:
-        """Close the file."""
-        self.dataset.close()
 
 
 @dataclass(frozen=True)
@@ -158,6 +49,8 @@ class GuidanceLayer:
         pixel: Its pixel size in the units of the LST's CRS.
         coverage: Share of the LST's extent that its extent covers.
         resampling: How it comes to the fine grid.
+        product: The product it was recognised as, or None.
+        warnings: What the user should know of how it is read.
     """
 
     path: str
@@ -167,6 +60,8 @@ class GuidanceLayer:
     pixel: tuple[float, float]
     coverage: float
     resampling: Literal["average", "cubic"]
+    product: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,7 +84,13 @@ class AlignedReader:
     """The coarse LST and all guidance bands, on one pair of grids.
 
     Guidance is warped lazily: averaged when it is finer than the fine grid, by cubic convolution when it is coarser;
-    class bands by nearest neighbour.
+    class bands by nearest neighbour. Pixels that a product's quality layers call bad, or the mask, are missing.
+
+    Args:
+        lst: The LST.
+        guidance: The guidance.
+        scale: Coarse pixel divided by fine pixel.
+        mask: A raster that is 1 where the scene is clear, for LST and guidance.
 
     Attributes:
         pair: The grids.
@@ -201,17 +102,23 @@ class AlignedReader:
         InputError: An input cannot be used; says which and why.
     """
 
-    def __init__(self, lst: LstSource, guidance: tuple[GuidanceSource, ...], scale: int) -> None:
+    def __init__(
+        self, lst: LstSource, guidance: tuple[GuidanceSource, ...], scale: int, mask: str | None = None
+    ) -> None:
         self._stack = ExitStack()
         try:
-            self.lst = LstReader(lst)
+            self.lst = LstReader(lst, mask=mask)
             self._stack.callback(self.lst.close)
             self.pair = GridPair.from_coarse(self.lst.grid, scale)
             self.layers: list[GuidanceLayer] = []
             self.roles: tuple[Role, ...] = ()
             self._warps: list[_Warp] = []
+            self._quality: list[tuple[ClearMask, list[int]]] = []
             for source in guidance:
-                self._add(source)
+                for path in guidance_paths(source.path):
+                    self._add(source.model_copy(update={"path": path}))
+            self._mask = ClearMask(self.pair.fine, mask=mask)
+            self._stack.callback(self._mask.close)
         except BaseException:
             self._stack.close()
             raise
@@ -224,10 +131,11 @@ class AlignedReader:
         coverage = self.pair.coarse.coverage_by(grid)
         if coverage == 0:
             raise InputError(
-                f"The guidance '{source.path}' does not overlap the LST '{self.lst.dataset.name}': choose layers of "
+                f"The guidance '{source.path}' does not overlap the LST '{self.lst.name}': choose layers of "
                 "the same place, or correct their CRS."
             )
-        roles = source.roles or guess_roles(source.path, dataset.descriptions)
+        packing = guidance_packing(dataset, source.path)
+        roles = source.roles or tuple(band.role for band in packing)
         if len(roles) != dataset.count:
             raise InputError(
                 f"{len(roles)} roles were given for the {dataset.count} bands of the guidance '{source.path}': give "
@@ -239,7 +147,15 @@ class AlignedReader:
         pixel = abs(transform.a), abs(transform.e)
         finer = pixel[0] * pixel[1] < 0.98 * self.pair.fine.pixel[0] * self.pair.fine.pixel[1]
         layer = GuidanceLayer(
-            source.path, grid, tuple(roles), dataset.descriptions, pixel, coverage, "average" if finer else "cubic"
+            source.path,
+            grid,
+            tuple(roles),
+            dataset.descriptions,
+            pixel,
+            coverage,
+            "average" if finer else "cubic",
+            next((band.product for band in packing if band.product), None),
+            tuple(dict.fromkeys(said for band in packing for said in band.warnings)),
         )
         self.layers.append(layer)
         warps: dict[tuple[Resampling, str], _Warp] = {}
@@ -247,7 +163,7 @@ class AlignedReader:
             if role is None:
                 continue
             resampling = Resampling.nearest if role == "landcover" else Resampling[layer.resampling]
-            nodata = dataset.nodatavals[index]
+            nodata = packing[index].nodata
             key = (resampling, str(nodata))  # as text, in which one NaN equals another
             if key not in warps:
                 # Of several bands GDAL interpolates into the gaps of each; of a single one it does not.
@@ -256,10 +172,20 @@ class AlignedReader:
                 warps[key] = _Warp(self._warped(dataset, nodata, resampling), source.path, nearest)
             warps[key].bands.append(index + 1)
             warps[key].channels.append(len(self.roles))
-            warps[key].scales.append(dataset.scales[index])
-            warps[key].offsets.append(dataset.offsets[index])
+            warps[key].scales.append(packing[index].scale)
+            warps[key].offsets.append(packing[index].offset)
             self.roles += (role,)
         self._warps += warps.values()
+        if source.qc == "recommended":
+            self._add_quality(packing, [channel for warp in warps.values() for channel in warp.channels])
+
+    def _add_quality(self, packing: tuple[BandPacking, ...], channels: list[int]) -> None:
+        """Mask a raster's channels by the quality layers of all its bands."""
+        quality = tuple(dict.fromkeys(part for band in packing for part in band.quality))
+        if quality and channels:
+            clear = ClearMask(self.pair.fine, quality)
+            self._stack.callback(clear.close)
+            self._quality.append((clear, channels))
 
     def _warped(self, dataset: rasterio.DatasetReader, nodata: float | None, resampling: Resampling) -> WarpedVRT:
         fine = self.pair.fine
@@ -312,6 +238,11 @@ class AlignedReader:
             for values, channel, scale, offset in zip(stored, warp.channels, warp.scales, warp.offsets, strict=True):
                 guidance[channel] = (values * np.float32(scale) + np.float32(offset))[picked]
         guidance[~np.isfinite(guidance)] = np.nan
+        for clear, channels in [*self._quality, (self._mask, list(range(len(self.roles))))]:
+            if clear and channels:
+                bad = ~clear.read(inner)[picked]
+                for channel in channels:
+                    guidance[channel, bad] = np.nan
         return lst, guidance
 
     def __enter__(self) -> AlignedReader:

@@ -16,9 +16,10 @@ from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
 from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
+from groklst_engine.lst_reader import LstReader
 from groklst_engine.metrics import ScoreAccumulator
 from groklst_engine.raster import Floats
-from groklst_engine.reader import AlignedReader, LstReader
+from groklst_engine.reader import AlignedReader
 from groklst_engine.units import offset_to_kelvin
 
 STRIP_PIXELS = 4_000_000

@@ -35,7 +35,7 @@ def guess_unit(values: NDArray[np.floating], declared: str | None, where: str) -
     Raises:
         InputError: Neither tells; names the options to set.
     """
-    word = (declared or "").strip().lower()
+    word = (declared or "").strip(" []").lower()
     kelvin, celsius = _shares(values)
     if word in _KELVIN_WORDS and kelvin >= 0.5:
         return "K"

@@ -11,12 +11,13 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform
 from rasters import CORNER, NODATA, PIXEL, UTM, block_means, coarse_lst, repeated, write
 
-from groklst_engine import reader as module
+from groklst_engine import lst_reader as module
 from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow
 from groklst_engine.inputs import GuidanceSource, LstSource
-from groklst_engine.reader import AlignedReader, LstReader, mirrored
+from groklst_engine.lst_reader import LstReader
+from groklst_engine.reader import AlignedReader, mirrored
 
 SIDE, SCALE = 16, 4
 FINE = SIDE * SCALE
