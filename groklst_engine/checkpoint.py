@@ -27,25 +27,22 @@ class Stateful(Protocol):
 
 
 class RandomState:
-    """The state of torch's random numbers: a generator, and those that layers draw from.
+    """The state of the random numbers that layers draw from.
 
     Args:
-        generator: The training's own.
         device: Where the network is; it has its own random numbers if it is not the processor.
     """
 
-    def __init__(self, generator: torch.Generator, device: torch.device) -> None:
-        self._generator = generator
+    def __init__(self, device: torch.device) -> None:
         self._module = None if device.type == "cpu" else torch.get_device_module(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """The three states, as tensors of bytes."""
-        states = {"generator": self._generator.get_state(), "cpu": torch.get_rng_state()}
+        """Both states, as tensors of bytes."""
+        states = {"cpu": torch.get_rng_state()}
         return states if self._module is None else {**states, "device": self._module.get_rng_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
         """Go on with the numbers that would have come next."""
-        self._generator.set_state(state_dict["generator"])
         torch.set_rng_state(state_dict["cpu"])
         if self._module is not None:
             self._module.set_rng_state(state_dict["device"])
@@ -53,7 +50,7 @@ class RandomState:
 
 @dataclass
 class StepLog:
-    """A table with a row for each step, as CSV.
+    """A table with a row for each step and each validation, as CSV.
 
     Attributes:
         path: The file; it appears with the first row.
@@ -63,10 +60,13 @@ class StepLog:
     path: Path
     size: int = 0
 
-    COLUMNS = ("run", "step", "scale", "loss", "learning_rate", "seconds")
+    COLUMNS = (
+        *("run", "step", "scale", "loss", "learning_rate", "seconds"),
+        *("rmse", "mae", "bias", "cc", "rsd", "rmse_to_bicubic"),
+    )
 
-    def write(self, *row: float) -> None:
-        """Add a row.
+    def write(self, **cells: float) -> None:
+        """Add a row; columns without a cell stay empty.
 
         Raises:
             OutputError: The file cannot be written.
@@ -75,6 +75,7 @@ class StepLog:
             with self.path.open("ab", buffering=0) as file:
                 kept = min(self.size, file.tell())
                 file.truncate(kept)
+                row = [cells.get(column, "") for column in self.COLUMNS]
                 rows = [row] if kept else [self.COLUMNS, row]
                 text = "".join(",".join(map(str, cells)) + "\n" for cells in rows).encode()
                 file.write(text)

@@ -22,6 +22,7 @@ class Event:
         fraction: Done share of the whole job, 0 to 1; only for ``progress``.
         level: ``info`` or ``warning``; only for ``log``.
         values: Named numbers; only for ``metric``.
+        preview: A picture of what they are of; only for ``metric``.
     """
 
     type: EventType
@@ -29,6 +30,7 @@ class Event:
     fraction: float | None = None
     level: Literal["info", "warning"] | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    preview: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The event as a JSON object, without its empty fields."""

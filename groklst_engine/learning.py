@@ -2,84 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from groklst_engine.checkpoint import Checkpoint, RandomState, Stateful
 from groklst_engine.consistency import back_project
-from groklst_engine.data.dataset import SceneSampler
-from groklst_engine.device import trains_in_bf16
+from groklst_engine.data.sampling import SceneSampler, TrainingBatch, ahead
+from groklst_engine.distribution import Group
 from groklst_engine.errors import Cancelled
 from groklst_engine.events import CancelToken, Event, OnEvent, progress
-from groklst_engine.losses import DEFAULT_LOSS, build_loss
+from groklst_engine.losses import build_loss
+from groklst_engine.recompute import recomputed
+from groklst_engine.schedules import OPTIMIZERS, RATES, Schedule
+
+if TYPE_CHECKING:
+    from groklst_engine.validation import Validation
 
 UNCORRECTED = 0.2
 """Weight of the loss before the coarse-consistency correction: the network must also serve without it."""
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes:
-        iterations: Optimiser steps.
-        learning_rate: Highest learning rate.
-        weight_decay: Of the optimiser.
-        scale_weights: Scales to draw from, and how often each is drawn, relatively.
-        seed: Random seed.
-        loss: A name of ``LOSSES``; the parameters of a loss that has some are learned along.
-        optimizer: A name of ``OPTIMIZERS``.
-        rate: A name of ``RATES``: how the learning rate changes.
-    """
-
-    iterations: int
-    learning_rate: float
-    weight_decay: float
-    scale_weights: Mapping[int, float]
-    seed: int
-    loss: str = DEFAULT_LOSS
-    optimizer: str = "adamw"
-    rate: str = "one-cycle"
-
-
-OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-    "sgd": partial(torch.optim.SGD, momentum=0.9),
-}
-
-FLOOR = 1e-7
-"""Learning rate at the end of each of the cosine's periods, as published."""
-
-
-def _one_cycle(optimizer: Optimizer, schedule: Schedule) -> LRScheduler:
-    """A short rise and a long fall (Smith and Topin 2018)."""
-    return OneCycleLR(optimizer, schedule.learning_rate, total_steps=schedule.iterations + 1, pct_start=0.1)
-
-
-def _cosine_restarts(optimizer: Optimizer, schedule: Schedule) -> LRScheduler:
-    """Four periods, of 2500 steps in the 10,000 that GrokLST's networks were published with."""
-    return CosineAnnealingWarmRestarts(optimizer, T_0=math.ceil(schedule.iterations / 4), eta_min=FLOOR)
-
-
-def _constant(optimizer: Optimizer, schedule: Schedule) -> LRScheduler:
-    return ConstantLR(optimizer, factor=1.0)
-
-
-RATES: Mapping[str, Callable[[Optimizer, Schedule], LRScheduler]] = {
-    "one-cycle": _one_cycle,
-    "cosine-restarts": _cosine_restarts,
-    "constant": _constant,
-}
+REPORTED = 50
+"""Steps over which the reported loss is averaged."""
 
 
 def _moving_average(iterations: int) -> Callable[..., None]:
@@ -92,78 +42,134 @@ def learn(
     network: nn.Module,
     sampler: SceneSampler,
     schedule: Schedule,
-    device: torch.device,
+    group: Group,
     on_event: OnEvent,
     cancel: CancelToken,
     checkpoint: Checkpoint | None = None,
+    validation: Validation | None = None,
 ) -> nn.Module:
     """Train a network on random crops.
 
     The loss is taken mainly after the coarse-consistency correction, so that the network spends itself on what that
-    correction can't do. The result is the exponential moving average of the weights. With a checkpoint,
-    learning goes on where that was saved, and ends in the very weights it would have had without a break.
+    correction can't do. With a checkpoint, learning goes on where that was saved, and ends in the very weights it
+    would have had without a break. Several processes share each step's samples; only the first one reports, validates
+    and saves.
 
     Returns:
-        The trained network, in evaluation mode.
+        The trained network, in evaluation mode: its moving average unless the schedule has none, at its best
+        validation if that ends the training.
 
     Raises:
         Cancelled: Between two steps; the checkpoint is saved.
         OutputError: The checkpoint or its log cannot be written.
     """
-    random = torch.Generator().manual_seed(schedule.seed)
-    scales = list(schedule.scale_weights)
-    shares = torch.tensor([schedule.scale_weights[scale] for scale in scales])
+    device = group.device
     network = network.to(device).train()
-    average = AveragedModel(network, multi_avg_fn=_moving_average(schedule.iterations))
+    average = AveragedModel(network, multi_avg_fn=_moving_average(schedule.iterations)) if schedule.average else None
+    result: nn.Module = average.module if average else network
     criterion = build_loss(schedule.loss).to(device)
-    learned = [*network.parameters(), *criterion.parameters()]
+    learned = [each for each in (*network.parameters(), *criterion.parameters()) if each.requires_grad]
     optimizer = OPTIMIZERS[schedule.optimizer](learned, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     rate = RATES[schedule.rate](optimizer, schedule)
-    bf16 = trains_in_bf16(device)
+    bf16 = schedule.in_bf16(device)
     parts: dict[str, Stateful] = {
         "network": network,
-        "average": average,
         "criterion": criterion,
         "optimizer": optimizer,
         "rate": rate,
-        "sampler": sampler,
-        "random": RandomState(random, device),
+        "random": RandomState(device),
+        **({"average": average} if average else {}),
+        **({"validation": validation} if validation else {}),
     }
     done, total, seconds = checkpoint.restore(parts) if checkpoint else (0, 0.0, 0.0)
     started = time.monotonic() - seconds
-    for step in range(done + 1, schedule.iterations + 1):
-        if cancel.cancelled:
+    run = len(checkpoint.scores) + 1 if checkpoint else 1
+
+    def save(step: int) -> None:
+        if checkpoint and group.leads:
+            checkpoint.save(parts, step, total, time.monotonic() - started)
+
+    def validate(step: int) -> bool:
+        """Whether the training is over."""
+        if validation is None or not validation.due(step):
+            return False
+        if group.leads:
+            try:
+                scores, preview = validation.run(result, step, on_event, cancel)
+            except Cancelled:
+                save(step)
+                raise
+            values = {"step": step, **scores}
+            on_event(Event("metric", f"Validation at step {step}", values=values, preview=preview))
             if checkpoint:
-                checkpoint.save(parts, step - 1, total, time.monotonic() - started)
-            raise Cancelled
-        scale = scales[int(torch.multinomial(shares, 1, generator=random))]
-        batch = sampler.batch(scale)
-        lst, target, mask = batch.lst.to(device), batch.target.to(device), batch.mask.to(device)
-        guidance = batch.guidance.to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            fine = network(lst, guidance)
+                checkpoint.log.write(run=run, step=step, seconds=round(time.monotonic() - started, 3), **scores)
+        return group.any(validation.over)
+
+    over = validate(done) or (validation is not None and validation.over)  # makes up for an interrupted validation
+    steps = range(done + 1, 1 if over else schedule.iterations + 1)
+    draws = closing(ahead(lambda step: _draw(sampler, schedule, group, step), steps))
+    with recomputed(network) if schedule.recompute else nullcontext(), draws as drawn:
+        for step, (scale, batches) in drawn:
+            if group.any(cancel.cancelled):
+                save(step - 1)
+                raise Cancelled
+            optimizer.zero_grad(set_to_none=True)
+            sums = torch.zeros(2, device=device)
+            for batch in batches:
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                    loss = _loss(network, criterion, batch, scale, device)
+                # batches count by their valid pixels, so that their sum is what one large batch would give
+                share = batch.mask.sum().item() / batch.mask[0].numel()
+                (loss * share).backward()  # type: ignore[no-untyped-call]
+                sums += torch.stack([loss.detach() * share, torch.tensor(share, device=device)])
+            sums = group.sum_gradients(learned, sums)
+            for parameter in learned:
+                if parameter.grad is not None:
+                    parameter.grad /= sums[1]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            used_rate = float(rate.get_last_lr()[0])
+            rate.step()
+            if average:
+                average.update_parameters(network)
+            value, seconds = float(sums[0] / sums[1]), time.monotonic() - started
+            total += value
+            if group.leads:
+                if step % REPORTED == 0 or step == schedule.iterations:
+                    mean, total = total / (step % REPORTED or REPORTED), 0.0
+                    on_event(Event("metric", f"Step {step}", values={"step": step, "loss": mean, "seconds": seconds}))
+                if step % 5 == 0:
+                    progress(on_event, step / schedule.iterations, f"Training step {step} of {schedule.iterations}")
+                if checkpoint:
+                    row = {"scale": scale, "loss": value, "learning_rate": used_rate, "seconds": round(seconds, 3)}
+                    checkpoint.log.write(run=run, step=step, **row)
+            over = validate(step)
+            if checkpoint and (step % checkpoint.every == 0 or step == schedule.iterations or over):
+                save(step)
+            if over:
+                break
+    if validation and validation.weights:
+        result.load_state_dict(validation.weights)
+    return result.eval()
+
+
+def _draw(sampler: SceneSampler, schedule: Schedule, group: Group, step: int) -> tuple[int, list[TrainingBatch]]:
+    """Scale and batches of this process for a step; none if there are fewer samples than batches."""
+    scales, weights = zip(*schedule.scale_weights.items(), strict=True)
+    random = np.random.default_rng([schedule.seed, step])
+    scale = int(random.choice(scales, p=np.array(weights) / sum(weights)))
+    count, pieces = sampler.count(scale), group.size * schedule.accumulate
+    own: Sequence[int] = range(group.rank * schedule.accumulate, (group.rank + 1) * schedule.accumulate)
+    return scale, [sampler.batch(scale, step, range(piece, count, pieces)) for piece in own if piece < max(count, 1)]
+
+
+def _loss(network: nn.Module, criterion: nn.Module, batch: TrainingBatch, scale: int, device: torch.device) -> Tensor:
+    lst, target, mask = batch.lst.to(device), batch.target.to(device), batch.mask.to(device)
+    fine = network(lst, batch.guidance.to(device, memory_format=torch.channels_last))
+    with torch.autocast(device.type, enabled=False):
         fine = fine.float()
         # only a coarse pixel that is a box is what the correction takes it for
         corrected = back_project(fine, lst, mask, scale) if batch.box else fine
-        loss: Tensor = criterion(corrected, target, lst, mask, scale)
-        loss = loss + UNCORRECTED * criterion(fine, target, lst, mask, scale)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        used_rate = float(rate.get_last_lr()[0])
-        rate.step()
-        average.update_parameters(network)
-        value, seconds = loss.item(), time.monotonic() - started
-        total += value
-        if step % 50 == 0 or step == schedule.iterations:
-            mean, total = total / (step % 50 or 50), 0.0
-            on_event(Event("metric", f"Step {step}", values={"step": step, "loss": mean, "seconds": seconds}))
-        if step % 5 == 0:
-            progress(on_event, step / schedule.iterations, f"Training step {step} of {schedule.iterations}")
-        if checkpoint:
-            checkpoint.log.write(len(checkpoint.scores) + 1, step, scale, value, used_rate, round(seconds, 3))
-            if step % checkpoint.every == 0 or step == schedule.iterations:
-                checkpoint.save(parts, step, total, seconds)
-    trained: nn.Module = average.module
-    return trained.eval()
+        first: Tensor = criterion(corrected, target, lst, mask, scale)
+        second: Tensor = criterion(fine, target, lst, mask, scale)
+        return first + UNCORRECTED * second

@@ -82,7 +82,7 @@ def show_weights(name: str) -> dict[str, Any]:
     Raises:
         ModelError: There are no such weights, or their file is damaged.
     """
-    path = _find(name)
+    path = find(name)
     card = read_card(path)
     return {"name": name, "path": str(path), "card": card.model_dump(mode="json"), "text": card_text(card)}
 
@@ -127,7 +127,7 @@ def export_weights(job: ExportWeightsJob) -> dict[str, Any]:
         InputError: The file's ending is neither of both, or a scale is missing or superfluous.
         OutputError: The file cannot be written.
     """
-    path = _find(job.name)
+    path = find(job.name)
     if job.file.suffix not in (SUFFIX, ".onnx"):
         raise InputError(f"The file '{job.file}' must end in {SUFFIX} or .onnx: rename it.")
     check_output(job.file, job.overwrite)
@@ -167,7 +167,12 @@ def _entry(name: str, path: Path, shipped: bool) -> dict[str, Any]:
     return entry | card.model_dump(mode="json", include={"label", "architecture", "scales", "roles", "sha256"})
 
 
-def _find(name: str) -> Path:
+def find(name: str) -> Path:
+    """The file of shipped or the user's weights.
+
+    Raises:
+        ModelError: There are none of that name; the message suggests the nearest.
+    """
     known: Mapping[str, Path] = user_weights() | shipped_weights()
     if name.lower() in known:
         return known[name.lower()]
@@ -178,7 +183,7 @@ def _find(name: str) -> Path:
 
 
 def _own(name: str) -> Path:
-    path = _find(name)
+    path = find(name)
     if name.lower() in shipped_weights():
         raise ModelError(f"The weights '{name}' are shipped with GrokLST and stay as they are: choose your own.")
     return path

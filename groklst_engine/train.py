@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from groklst_engine import __version__
 from groklst_engine.card import write_card
 from groklst_engine.checkpoint import Checkpoint, StepLog
-from groklst_engine.data.dataset import FineScene, SceneSampler, half_resolution, training_scene
-from groklst_engine.data.sources import load, sources_of
-from groklst_engine.device import choose_device
+from groklst_engine.data.dataset import FineScene
+from groklst_engine.data.memory import Kept, memory_for_scenes
+from groklst_engine.data.sampling import SceneSampler
+from groklst_engine.data.sources import Source, load, sources_of
+from groklst_engine.data.training_data import training_data
+from groklst_engine.distribution import Group, joined, leads
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluate import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
+from groklst_engine.fine_tuning import completed, freeze, take_over
 from groklst_engine.jobs import EvaluateJob
-from groklst_engine.learning import Schedule, learn
+from groklst_engine.learning import learn
 from groklst_engine.losses import build_loss
 from groklst_engine.models.zoo import create_model, get_spec
+from groklst_engine.normalize import BY_SCENE, Normalization, in_units, own_network
 from groklst_engine.raster import check_output
+from groklst_engine.schedules import Schedule
+from groklst_engine.tensorboard import with_tensorboard
 from groklst_engine.training_jobs import TrainJob
+from groklst_engine.validation import Validation
 from groklst_engine.weights import SUFFIX, ModelCard, save_weights
-
-HALF_FROM = 200
-"""Shorter side, in pixels, from which a scene is also used at half its resolution."""
-
-MIN_SIDE = 48
-"""Shorter side below which a scene holds no useful crop."""
 
 _FOR_THE_CARD = ("label", "description", "limitations", "credits")
 
@@ -64,41 +69,67 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
         Cancelled: ``cancel`` was raised; the message says whether the training can be resumed.
     """
     cancel = cancel or CancelToken()
-    check_output(job.output, job.overwrite)
+    check_output(job.output, job.overwrite or not leads())
     if job.output.suffix != SUFFIX:
         raise InputError(f"The weights '{job.output}' must end in {SUFFIX}: rename the output.")
-    sources = sources_of(job)
-    regions = {source.region or source.name for source in sources}
-    if unknown := {region for group in job.cross_validate for region in group.split("+")} - regions:
-        raise InputError(f"No training scene lies in '{sorted(unknown)[0]}': choose of {', '.join(sorted(regions))}.")
+    job = completed(job)
+    _check(job)
+    with joined(job.device) as group, with_tensorboard(job.tensorboard if group.leads else None, on_event) as listen:
+        checkpoint = _checkpoint(job, group, on_event)
+        try:
+            return _train(job, checkpoint, group, listen if group.leads else ignore, cancel)
+        except Cancelled as cancelled:
+            if not checkpoint.path.exists():
+                raise
+            raise Cancelled("Cancelled; what was learned is kept: run the training again with --resume.") from cancelled
+
+
+def _check(job: TrainJob) -> None:
+    """Refuse what cannot be done before anything is read.
+
+    Raises:
+        GroklstError: An option does not serve, alone or beside another.
+    """
+    regions = {source.region or source.name for source in sources_of(job)}
+    held_out = [region for held in job.cross_validate for region in _regions_of(held)]
+    for region in (*held_out, *job.validate_regions):
+        if region not in regions:
+            raise InputError(f"No training scene lies in '{region}': choose of {', '.join(sorted(regions))}.")
     if job.cross_validate and len(regions) == 1:
         raise InputError("Cross-validation leaves a region out, and the scenes have only one: give scenes of another.")
+    if both := set(held_out) & set(job.validate_regions):
+        raise InputError(f"'{min(both)}' cannot be for validation and cross-validation at once: name it once.")
+    if regions <= set(job.validate_regions):
+        raise InputError("Every region is for validation, so none is left to train on: name fewer.")
+    if job.validate_every and job.dataset is None and not job.validate_regions:
+        raise InputError("There is nothing to validate on: name regions with --validate-regions, or give a data set.")
+    if job.patience and not job.validate_every:
+        raise InputError("Ending early needs validations: give --validate-every as well.")
+    if job.precision == "bf16" and job.normalize_lst == "none":
+        raise InputError(
+            "Half precision cannot hold kelvin, its steps are 2 K wide: choose float32, or normalise the LST."
+        )
     if len(job.scales) > 1 and not isinstance(get_spec(job.model).scales, range):
         raise ModelError(f"The network '{job.model}' is built for one scale: train it once for each.")
-    build_loss(job.loss)  # a wrong name shows before the scenes are read
-    checkpoint = _checkpoint(job, on_event)
-    try:
-        return _train(job, checkpoint, on_event, cancel)
-    except Cancelled as cancelled:
-        if not checkpoint.path.exists():
-            raise
-        raise Cancelled("Cancelled; what was learned is kept: run the training again with --resume.") from cancelled
+    build_loss(job.loss)
 
 
-def _checkpoint(job: TrainJob, on_event: OnEvent) -> Checkpoint:
+def _checkpoint(job: TrainJob, group: Group, on_event: OnEvent) -> Checkpoint:
     """The checkpoint of the earlier training that is to go on, or an empty one.
 
     Raises:
         InputError: It does not serve this job.
         OutputError: It would be lost.
     """
-    changes_nothing = {"output", "overwrite", "resume", "checkpoint_every", *_FOR_THE_CARD}
+    changes_nothing = {"output", "overwrite", "resume", "checkpoint_every", "tensorboard", *_FOR_THE_CARD}
     options = {**job.model_dump(mode="json", exclude=changes_nothing), "engine_version": __version__}
     steps = StepLog(job.output.with_suffix(".training.csv"))
     path = job.output.with_name(job.output.name + ".checkpoint")
     checkpoint = Checkpoint(path, options, job.checkpoint_every, steps)
     if job.resume and path.exists():
         checkpoint.load()
+    elif not group.leads:
+        pass  # the first process decides what becomes of the file
     elif job.resume:
         warn(on_event, f"There is no checkpoint '{path}': the training starts at its beginning.")
     elif path.exists() and not job.overwrite:
@@ -111,66 +142,132 @@ def _checkpoint(job: TrainJob, on_event: OnEvent) -> Checkpoint:
     return checkpoint
 
 
-def _train(job: TrainJob, checkpoint: Checkpoint, on_event: OnEvent, cancel: CancelToken) -> TrainResult:
+def _train(job: TrainJob, checkpoint: Checkpoint, group: Group, on_event: OnEvent, cancel: CancelToken) -> TrainResult:
     progress(on_event, 0.0, "Reading the scenes")
-    scenes: list[FineScene] = []
-    for source in sources_of(job):
-        cancel.check()
-        scenes.append(load(source))
+    sources = sources_of(_training_split(job))
+    scenes = Kept([partial(load, source) for source in sources], memory_for_scenes())
+    regions = [source.region or source.name for source in sources]
     runs = len(job.cross_validate) + 1
-    for number, group in enumerate(job.cross_validate):
+    for number, held in enumerate(job.cross_validate):
         if number < len(checkpoint.scores):
             continue
         step = part(on_event, 0.02 + 0.98 * number / runs, 0.02 + 0.98 * (number + 1) / runs)
-        log(on_event, f"Training without {group}")
-        others = [scene for scene in scenes if scene.region not in group.split("+")]
-        network = _learn(job, others, checkpoint, part(step, 0, 0.9), cancel)
-        checkpoint.finish_run(_scores(job, group, network, part(step, 0.9, 1), cancel))
-    network = _learn(job, scenes, checkpoint, part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0), cancel)
-    metrics = [row for scores in checkpoint.scores for row in scores]
-    card = save_weights(job.output, network, _card(job, metrics))
-    write_card(card, job.output.with_suffix(".md"))
-    checkpoint.delete()
+        log(on_event, f"Training without {held}")
+        chosen = _outside(regions, (*_regions_of(held), *job.validate_regions))
+        network, normalization = _learn(job, scenes, chosen, checkpoint, group, part(step, 0, 0.9), cancel)
+        scores = []
+        if group.leads:
+            scores = _scores(job, held, network, normalization, part(step, 0.9, 1), cancel)
+            checkpoint.finish_run(scores)
+        else:
+            checkpoint.scores.append(scores)
+    step = part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0)
+    chosen = _outside(regions, job.validate_regions)
+    network, normalization = _learn(job, scenes, chosen, checkpoint, group, step, cancel)
+    card = _card(job, [row for scores in checkpoint.scores for row in scores], normalization)
+    if group.leads:
+        card = save_weights(job.output, network, card)
+        write_card(card, job.output.with_suffix(".md"))
+        checkpoint.delete()
     return TrainResult(job.output, card)
 
 
+def _training_split(job: TrainJob) -> TrainJob:
+    """The job on what it may learn from: what is validated on is no part of it."""
+    if job.dataset is not None and job.validate_every and job.split == "trainval":
+        return job.model_copy(update={"split": "train"})
+    return job
+
+
+def _learned_from(job: TrainJob) -> list[Source]:
+    sources = sources_of(_training_split(job))
+    return [source for source in sources if (source.region or source.name) not in job.validate_regions]
+
+
+def _regions_of(held: str) -> list[str]:
+    """The regions that a cross-validation leaves out together."""
+    return held.split("+")
+
+
+def _outside(regions: Sequence[str], named: Sequence[str]) -> list[int]:
+    return [index for index, region in enumerate(regions) if region not in named]
+
+
 def _learn(
-    job: TrainJob, scenes: list[FineScene], checkpoint: Checkpoint, on_event: OnEvent, cancel: CancelToken
-) -> nn.Module:
-    usable = []
-    for scene in [*scenes, *(half_resolution(scene) for scene in scenes if min(scene.lst.shape[-2:]) >= HALF_FROM)]:
-        if min(scene.lst.shape[-2:]) >= MIN_SIDE:
-            usable.append(training_scene(scene, job.roles))
-        else:
-            warn(on_event, f"The scene '{scene.name}' is smaller than {MIN_SIDE} pixels and is left out.")
-    if not usable:
-        raise InputError(f"No training scene has {MIN_SIDE} pixels a side: give larger scenes.")
+    job: TrainJob,
+    scenes: Sequence[FineScene],
+    chosen: Sequence[int],
+    checkpoint: Checkpoint,
+    group: Group,
+    on_event: OnEvent,
+    cancel: CancelToken,
+) -> tuple[nn.Module, Normalization]:
+    data, normalization = training_data(scenes, chosen, job, on_event, cancel)
     sampler = SceneSampler(
-        usable,
+        data,
         crop=job.crop,
-        batch=job.batch,
+        batch=job.batch * job.accumulate,
         band_dropping=job.band_dropping,
         augment=job.augment,
         seed=job.seed,
+        cancel=cancel,
     )
     torch.manual_seed(job.seed)
     network = create_model(
         job.model, scale=job.scales[0], guidance_bands=len(job.roles), preset=job.preset, **job.arguments
     )
-    weights = {scale: 1.0 for scale in job.scales}
-    rates = (job.learning_rate, job.weight_decay)
-    schedule = Schedule(job.iterations, *rates, weights, job.seed, job.loss, job.optimizer, job.schedule)
-    return learn(network, sampler, schedule, choose_device(job.device), on_event, cancel, checkpoint)
+    take_over(network, job)
+    freeze(network, job.freeze)
+    schedule = Schedule(
+        iterations=job.iterations,
+        learning_rate=job.learning_rate,
+        weight_decay=job.weight_decay,
+        scale_weights={scale: 1.0 for scale in job.scales},
+        seed=job.seed,
+        loss=job.loss,
+        optimizer=job.optimizer,
+        rate=job.schedule,
+        accumulate=job.accumulate,
+        average=job.average,
+        precision="float32" if normalization.in_kelvin else job.precision,
+        recompute=job.recompute,
+    )
+    validation = _validation(job, normalization) if job.validate_every else None
+    learner = in_units(network, normalization, job.roles)
+    trained = learn(learner, sampler, schedule, group, on_event, cancel, checkpoint, validation)
+    return own_network(trained), normalization
+
+
+def _validation(job: TrainJob, normalization: Normalization) -> Validation:
+    """On a data set's validation split, or on the regions named for it."""
+    wish = job if job.dataset is None else job.model_copy(update={"split": "val"})
+    sources = [
+        source
+        for source in sources_of(wish)
+        if job.dataset is not None or (source.region or source.name) in job.validate_regions
+    ]
+    multiple = int(np.lcm.reduce([8, *job.scales]))
+
+    def write(file: Path, network: nn.Module) -> None:
+        save_weights(file, own_network(network), _card(job, [], normalization))
+
+    scenes = Kept([partial(load, source, multiple) for source in sources], memory_for_scenes())
+    return Validation(scenes, job.scales, job.validate_every, job.patience, job.device, write, job.output)
 
 
 def _scores(
-    job: TrainJob, group: str, network: nn.Module, on_event: OnEvent, cancel: CancelToken
+    job: TrainJob,
+    held: str,
+    network: nn.Module,
+    normalization: Normalization,
+    on_event: OnEvent,
+    cancel: CancelToken,
 ) -> list[dict[str, Any]]:
     """Scores, beside bicubic, on regions the network has not seen, through the public ``evaluate()``."""
-    held_out = tuple(source for source in job.scenes if (source.region or source.name) in group.split("+"))
-    weights = job.output.with_name(f"{job.output.stem}.without-{group}{SUFFIX}")
+    held_out = tuple(source for source in job.scenes if (source.region or source.name) in _regions_of(held))
+    weights = job.output.with_name(f"{job.output.stem}.without-{held}{SUFFIX}")
     try:
-        save_weights(weights, network, _card(job, []))
+        save_weights(weights, network, _card(job, [], normalization))
         wish = EvaluateJob(
             scenes=held_out, scales=job.score_scales or job.scales, methods=("bicubic", str(weights)), device=job.device
         )
@@ -183,7 +280,7 @@ def _scores(
     ]
 
 
-def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
+def _card(job: TrainJob, metrics: list[dict[str, Any]], normalization: Normalization) -> ModelCard:
     told_elsewhere = {
         "kind",
         "scenes",
@@ -193,20 +290,24 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]]) -> ModelCard:
         "overwrite",
         "resume",
         "checkpoint_every",
+        "tensorboard",
         *_FOR_THE_CARD,
     }
     options = job.model_dump(mode="json", exclude=told_elsewhere)
+    published = {name: value for name, value in job.arguments.items() if name == "reference_compat"}
+    own = {name: value for name, value in job.arguments.items() if name not in published}
     return ModelCard(
         name=job.output.stem,
         label=job.label or job.output.stem,
         description=job.description,
         architecture=get_spec(job.model).name,
-        arguments=get_spec(job.model).arguments(job.preset, **job.arguments),
+        arguments=get_spec(job.model).arguments(job.preset, **own) | published,
         scales=job.scales,
         roles=job.roles,
+        normalization="scene" if normalization == BY_SCENE else normalization,
         training={
             "protocol": "wald: all block-averaged to the thermal sensor's pixel, the LST degraded by the scale",
-            "scenes": [source.name for source in sources_of(job)],
+            "scenes": [source.name for source in _learned_from(job)],
             "options": options,
         },
         metrics=tuple(metrics),

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from groklst_engine.bands import Role
 from groklst_engine.errors import ModelError, OutputError
 from groklst_engine.models.zoo import create_model
+from groklst_engine.normalize import BY_SCENE, Normalization
 
 SUFFIX = ".safetensors"
 _CARD = "groklst"
@@ -40,7 +41,8 @@ class ModelCard(BaseModel):
         arguments: Of the architecture, beside scale and number of bands.
         scales: Scales it was trained for.
         roles: Guidance bands in the network's channel order; absent ones are masked.
-        normalization: ``scene``: LST and bands are z-scored with the scene's own coarse statistics.
+        normalization: ``scene``: LST and bands are z-scored with the scene's own coarse statistics; else what the
+            network's units are, with the statistics of the training data they come from.
         unit: Of the LST in training.
         licence: Of the weights.
         training: Scenes with sources, protocol, options, command.
@@ -60,7 +62,7 @@ class ModelCard(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     scales: tuple[int, ...] = Field(min_length=1)
     roles: tuple[Role, ...] = ()
-    normalization: Literal["scene"] = "scene"
+    normalization: Literal["scene"] | Normalization = "scene"
     unit: Literal["K"] = "K"
     licence: str = "GPL-3.0-or-later"
     training: dict[str, Any] = Field(default_factory=dict)
@@ -69,6 +71,11 @@ class ModelCard(BaseModel):
     credits: str = ""
     engine_version: str = ""
     sha256: str = ""
+
+    @property
+    def units(self) -> Normalization:
+        """How LST and guidance become network units."""
+        return BY_SCENE if self.normalization == "scene" else self.normalization
 
     @field_validator("arguments")
     @classmethod

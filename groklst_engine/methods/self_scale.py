@@ -11,15 +11,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from groklst_engine.data.dataset import SceneSampler, TrainingScene
+from groklst_engine.data.dataset import TrainingScene
+from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.degrade import WHOLE, masked_block_mean
+from groklst_engine.distribution import Group
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent
-from groklst_engine.learning import Schedule, learn
+from groklst_engine.learning import learn
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.methods.network import NetworkDownscaler, scene_normalizers
 from groklst_engine.models.guided_residual import GuidedResidual, radius
 from groklst_engine.normalize import Normalizer
+from groklst_engine.schedules import Schedule
 from groklst_engine.training_jobs import Augmentation
 
 ITERATIONS = 300
@@ -70,7 +73,7 @@ class SelfScale:
         sampler = SceneSampler(scenes, crop=48, batch=8, band_dropping=0.0, augment=AUGMENT, seed=options.seed)
         schedule = Schedule(ITERATIONS, 2e-3, 1e-3, {options.scale: 1.0}, options.seed)
         try:
-            trained = learn(network, sampler, schedule, options.device, on_event, cancel)
+            trained = learn(network, sampler, schedule, Group(options.device), on_event, cancel)
         except InputError as error:
             raise InputError(
                 f"Training on the scene at scale {options.scale} needs larger areas without gaps: use a larger extent, "

@@ -11,13 +11,16 @@ from torch import Tensor
 
 from groklst_engine import losses
 from groklst_engine.consistency import back_project
-from groklst_engine.data.dataset import SceneSampler, TrainingScene
+from groklst_engine.data.dataset import TrainingScene
+from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.degrade import block_mean
+from groklst_engine.distribution import Group
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, ignore
-from groklst_engine.learning import UNCORRECTED, Schedule, learn
+from groklst_engine.learning import UNCORRECTED, learn
 from groklst_engine.losses import LOSSES, LearnedWeights, build_loss
 from groklst_engine.models.zoo import create_model
+from groklst_engine.schedules import Schedule
 from groklst_engine.training_jobs import TrainJob
 
 SCALE = 4
@@ -190,7 +193,7 @@ class _Constant(torch.nn.Module):
 
 
 def test_the_default_is_smooth_l1_mainly_behind_the_consistency_correction() -> None:
-    batch = sampler().batch(2)
+    batch = sampler().batch(2, step=1)
     fine = torch.zeros_like(batch.target)
     corrected = back_project(fine, batch.lst, batch.mask, 2)
     expected = sum(
@@ -203,7 +206,7 @@ def test_the_default_is_smooth_l1_mainly_behind_the_consistency_correction() -> 
         _Constant(),
         sampler(),
         Schedule(1, 1e-3, 0.0, {2: 1.0}, 0),
-        torch.device("cpu"),
+        Group(torch.device("cpu")),
         lambda event: seen.extend([event.values["loss"]] if event.values else []),
         CancelToken(),
     )
@@ -216,7 +219,7 @@ def test_the_parameters_of_a_loss_are_learned_along(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("groklst_engine.losses.LOSSES", {"adaptive": lambda: loss})
     schedule = Schedule(5, 1e-2, 0.0, {2: 1.0}, 0, "adaptive")
 
-    learn(_Constant(), sampler(), schedule, torch.device("cpu"), ignore, CancelToken())
+    learn(_Constant(), sampler(), schedule, Group(torch.device("cpu")), ignore, CancelToken())
 
     assert isinstance(loss, LearnedWeights)
     assert (loss.uncertainties != 0).all()
@@ -236,6 +239,6 @@ def test_training_makes_every_loss_smaller(name: str) -> None:
 
     before = value()
     schedule = Schedule(30, 3e-3, 0.0, {2: 1.0}, 0, name)
-    network = learn(network, sampler(), schedule, torch.device("cpu"), ignore, CancelToken())
+    network = learn(network, sampler(), schedule, Group(torch.device("cpu")), ignore, CancelToken())
 
     assert value() < 0.97 * before

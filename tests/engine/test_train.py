@@ -12,7 +12,8 @@ import torch
 from rasters import cropped, read, run
 
 from groklst_engine.data.augment import augment, blurred
-from groklst_engine.data.dataset import SceneSampler, load_scene, training_scene
+from groklst_engine.data.dataset import load_scene, training_scene
+from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import Cancelled, GroklstError, InputError, ModelError, OutputError
@@ -183,7 +184,7 @@ def test_unsharp_optics_blur_what_they_see_and_keep_its_mean() -> None:
 
 def test_augmented_batches_tell_when_a_coarse_pixel_is_no_box(clear: ScenePaths) -> None:
     sampler = sampler_of(source(clear, "clear"), augment=("blur", "shift"))
-    batches = [sampler.batch(2) for _ in range(16)]
+    batches = [sampler.batch(2, step) for step in range(16)]
     assert {batch.box for batch in batches} == {True, False}
     for batch in batches:
         error = (batch.lst - block_mean(batch.target, 2)).abs().max()

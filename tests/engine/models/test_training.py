@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from groklst_engine.cli import main
-from groklst_engine.data.dataset import SceneSampler, load_scene, training_scene
+from groklst_engine.data.dataset import load_scene, training_scene
+from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.synthetic import synthetic_scene, write_scene
 from groklst_engine.inputs import SceneSource
 from groklst_engine.losses import build_loss
