@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Literal
 
@@ -90,7 +91,7 @@ def _overlap(one: Grid, other: Grid) -> bool:
 
 
 def deal(crops: Sequence[frozenset[Block]], shares: Sequence[float], seed: int) -> list[Part | None]:
-    """Deal blocks to the splits so that these get their shares of the crops.
+    """Deal blocks to the splits so that these get their shares of the crops, on each ground and altogether.
 
     Blocks are dealt in random order, the fullest first, each to the split that lacks most; before that, each split gets
     a block with few crops, so that none stays empty where there are blocks enough.
@@ -108,18 +109,27 @@ def deal(crops: Sequence[frozenset[Block]], shares: Sequence[float], seed: int) 
     order = [touched[index] for index in np.random.default_rng(seed).permutation(len(touched))]
     full = sorted((block for block in order if inside[block]), key=lambda block: -inside[block])
     wanted = {split: share / sum(shares) for split, share in zip(SPLITS, shares, strict=True) if share}
-    counts = dict.fromkeys(wanted, 0)
+    totals: Counter[int] = Counter()
+    for block in full:
+        totals[block[0]] += inside[block]
+    given: Counter[tuple[int, Part]] = Counter()
     dealt: dict[Block, Part] = {}
 
     def give(block: Block, split: Part) -> None:
         dealt[block] = split
-        counts[split] += inside[block]
+        given[block[0], split] += inside[block]
+
+    def lack(block: Block, split: Part) -> float:
+        """Crops that a split lacks on the block's ground and altogether."""
+        everywhere = sum(given[ground, split] for ground in totals)
+        here = wanted[split] * totals[block[0]] - given[block[0], split]
+        return here + wanted[split] * totals.total() - everywhere
 
     if len(full) >= len(wanted):
         for split in sorted(wanted, key=lambda split: wanted[split])[:-1]:
             give(full.pop(), split)
     for block in full:
-        give(block, max(wanted, key=lambda split: wanted[split] * inside.total() - counts[split]))
+        give(block, max(wanted, key=partial(lack, block)))
     across: dict[Block, list[Block]] = {}
     for blocks in crops:
         for block in blocks:
