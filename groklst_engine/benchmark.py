@@ -23,26 +23,27 @@ import torch
 from groklst_engine import __version__
 from groklst_engine.benchmark_figure import Crop, cut, draw_comparison
 from groklst_engine.benchmark_files import write_files
-from groklst_engine.benchmark_results import Result, Unit
+from groklst_engine.benchmark_results import STUDIED, Result, Unit
 from groklst_engine.benchmark_table import Table
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.errors import Cancelled, GroklstError, InputError, OutputError
-from groklst_engine.evaluate import evaluate
+from groklst_engine.evaluate import EvaluationRow, evaluate_scene
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.methods import get_method
+from groklst_engine.metrics import average
 from groklst_engine.models.zoo import get_spec, list_models
 from groklst_engine.raster import Floats
 from groklst_engine.report import require_packages
 from groklst_engine.train import train
-from groklst_engine.training_jobs import BenchmarkJob, Normalization, TrainJob
+from groklst_engine.training_jobs import BenchmarkJob, TrainJob
 from groklst_engine.wald import degrade
 from groklst_engine.weights import SUFFIX, load_weights, shipped_weights, user_weights
 
-STUDIED: tuple[Normalization, ...] = ("none", "z-score", "min-max")
-"""The normalisations of the study, for LST and guidance each."""
+CACHE_BYTES = 1 << 30
+"""Of scenes kept in memory from one method to the next."""
 
 TRAINING_SHARE = 0.9
 """Of a network's time, for progress."""
@@ -118,6 +119,7 @@ class _Run:
         self._results: dict[Unit, Result] = {}
         self._crops: list[tuple[str, Floats]] = []
         self._left_out: list[str] = []
+        self._cache: dict[Source, FineScene] = {}
 
     def units(self) -> Iterator[Unit]:
         """What the job asks for; bicubic comes first at each scale."""
@@ -170,8 +172,8 @@ class _Run:
                 self._score(unit, result, part(on_event, TRAINING_SHARE if unit.normalize else 0, 1))
             if result.scenes:
                 self._results[unit] = result
-            if unit.main and unit.scale == self._crop_scale:
-                self._keep_crop(unit)
+                if unit.main and unit.scale == self._crop_scale:
+                    self._keep_crop(unit)
         except (Cancelled, OutputError):
             raise
         except (GroklstError, MemoryError, torch.OutOfMemoryError) as error:  # the others go on
@@ -221,16 +223,34 @@ class _Run:
             on_event(event)
 
         wish = self._scoring.model_copy(update={"scales": (unit.scale,), "methods": (method,)})
-        evaluation = evaluate(wish, listen, self._cancel)
-        result.scenes = [
-            {**row.to_json(), "method": unit.name, "cpu_seconds": row.seconds}
-            for row in evaluation.rows
-            if row.method == method
-        ]
+        is_network = get_method(method).kind == "network"
+        rows = self._evaluated(wish, part(listen, 0, 0.5) if is_network else listen)
+        result.scenes = [{**row.to_json(), "method": unit.name, "cpu_seconds": row.seconds} for row in rows]
         result.left_out = left_out
-        result.parameters = _parameters(method, unit.scale)
+        if is_network and rows:
+            result.parameters = _parameters(method, unit.scale)
+            otherwise = wish.model_copy(update={"consistency": not wish.consistency})
+            again = self._evaluated(otherwise, part(on_event, 0.5, 1))
+            result.rmse_otherwise = average(row.scores for row in again).rmse
         result.scoring = self._scoring_options(unit)
         result.save()
+
+    def _evaluated(self, wish: EvaluateJob, on_event: OnEvent) -> list[EvaluationRow]:
+        """What ``evaluate()`` says of a job's one method, its scenes read once for all methods."""
+        rows: list[EvaluationRow] = []
+        for number, source in enumerate(self._sources):
+            step = part(on_event, number / len(self._sources), (number + 1) / len(self._sources))
+            rows += evaluate_scene(self._scene(source), wish, step, self._cancel)
+        return [row for row in rows if row.method == wish.methods[0]]
+
+    def _scene(self, source: Source) -> FineScene:
+        if source in self._cache:
+            return self._cache[source]
+        scene = load(source, multiple=int(np.lcm.reduce([8, *self._job.scales])))
+        kept = sum(kept.lst.nbytes + kept.guidance.nbytes for kept in self._cache.values())
+        if kept + scene.lst.nbytes + scene.guidance.nbytes <= CACHE_BYTES:
+            self._cache[source] = scene
+        return scene
 
     def _keep_crop(self, unit: Unit) -> None:
         file = self._crop_file(unit)
@@ -251,7 +271,7 @@ class _Run:
         bicubic = self._results[Unit("bicubic", get_method("bicubic").label, self._crop_scale)]
         hardest = max(bicubic.scenes, key=lambda row: float(row["rmse"]))["scene"]
         source = next(source for source in self._sources if source.name == hardest)
-        return cut(load(source, multiple=int(np.lcm(8, self._crop_scale))), self._crop_scale)
+        return cut(self._scene(source), self._crop_scale)
 
     def _training(self, unit: Unit, **options: Any) -> TrainJob:
         """As published; ``options`` are further fields."""
@@ -354,10 +374,8 @@ def _fingerprint(sources: Sequence[Source]) -> str:
     return f"{len(sources)} scenes, {hashlib.sha256(chr(10).join(texts).encode()).hexdigest()[:16]}"
 
 
-def _parameters(method: str, scale: int) -> int | None:
-    """Of a network; None for other methods."""
-    if get_method(method).kind != "network":
-        return None
+def _parameters(method: str, scale: int) -> int:
+    """Of a network, by the name or the path of its weights."""
     path = {**user_weights(), **shipped_weights()}.get(method.lower(), Path(method))
     network, _ = load_weights(path, scale)
     return sum(parameter.numel() for parameter in network.parameters())

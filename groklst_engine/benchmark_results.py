@@ -12,6 +12,9 @@ from groklst_engine.errors import InputError, OutputError
 from groklst_engine.report import write_whole
 from groklst_engine.training_jobs import Normalization
 
+STUDIED: tuple[Normalization, ...] = ("none", "z-score", "min-max")
+"""The normalisations of the study, for LST and guidance each."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -56,6 +59,8 @@ class Result:
         scoring: Options of the scoring; empty until it is done.
         scenes: A row of scores for each scene the method could do.
         left_out: Sentences about those it could not.
+        rmse_otherwise: Of a network's results with the coarse-consistency correction if the scores are without, and
+            the other way round; None for other methods.
     """
 
     path: Path
@@ -65,6 +70,7 @@ class Result:
     scoring: dict[str, Any] = field(default_factory=dict)
     scenes: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    rmse_otherwise: float | None = None
 
     @classmethod
     def kept(cls, path: Path) -> Result:
@@ -94,7 +100,7 @@ class Result:
 
     def forget_scores(self) -> None:
         """Have the scoring done again."""
-        self.scoring, self.scenes, self.left_out = {}, [], []
+        self.scoring, self.scenes, self.left_out, self.rmse_otherwise = {}, [], [], None
         self.save()
 
     def mean(self, score: str) -> float:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from groklst_engine import __version__
-from groklst_engine.benchmark_results import Result, Unit
+from groklst_engine.benchmark_results import STUDIED, Result, Unit
 from groklst_engine.training_jobs import BenchmarkJob
 
 METRICS = ("rmse", "mae", "bias", "cc", "rsd")
 RATIO = "rmse_to_bicubic"
+DIGITS = 4
 HEADS = {"rmse": "RMSE", "mae": "MAE", "bias": "BIAS", "cc": "CC", "rsd": "RSD", RATIO: "÷ bicubic"}
 
 
@@ -31,6 +32,8 @@ class Row:
         parameters: Of a network.
         training_seconds: Wall time.
         cpu_seconds_per_mpx: Processor time of downscaling a million valid pixels of output.
+        rmse_corrected: Of a network's results whose block means equal the coarse LST; None for other methods.
+        rmse_uncorrected: Of a network's results as they are; None for other methods.
         published: Figures as printed, by ``METRICS``.
         ranks: 1 is best, by ``METRICS`` and ``RATIO``, among the rows of the main table at this scale.
     """
@@ -42,6 +45,8 @@ class Row:
     parameters: int | None
     training_seconds: float | None
     cpu_seconds_per_mpx: float
+    rmse_corrected: float | None
+    rmse_uncorrected: float | None
     published: Mapping[str, str] = field(default_factory=dict)
     ranks: Mapping[str, int] = field(default_factory=dict)
 
@@ -62,6 +67,8 @@ class Row:
             "parameters": self.parameters,
             "training_seconds": self.training_seconds,
             "cpu_seconds_per_mpx": self.cpu_seconds_per_mpx,
+            "rmse_corrected": self.rmse_corrected,
+            "rmse_uncorrected": self.rmse_uncorrected,
         }
 
 
@@ -129,7 +136,7 @@ class Table:
     ) -> Table:
         """Sum up the results of a job on a number of scenes."""
         compares_with_paper = job.protocol == "groklst" and job.dataset is not None
-        rows = [_row(unit, result, scenes, compares_with_paper) for unit, result in results.items()]
+        rows = [_row(unit, result, scenes, job, compares_with_paper) for unit, result in results.items()]
         by_scene: dict[tuple[str, int], dict[str, float]] = {}
         for unit, result in results.items():
             for scores in result.scenes if unit.main else ():
@@ -142,7 +149,7 @@ class Table:
     def title(self) -> str:
         """Headline."""
         scales = ", ".join(f"x{scale}" for scale in self.scales)
-        return f"{len(self.labels)} method{'s' if len(self.labels) > 1 else ''} at {scales}"
+        return f"Benchmark: {len(self.labels)} method{'s' if len(self.labels) > 1 else ''} at {scales}"
 
     @property
     def main(self) -> dict[tuple[str, int], Row]:
@@ -178,9 +185,10 @@ class Table:
         if self.protocol == "wald":
             sections = [self._ratios(), self._scenes(), *sections]
         sections.append(self._ranks())
+        sections.append(self._corrections())
         if self.studied:
             sections += [self._study(scale) for scale in self.scales]
-        return sections
+        return [section for section in sections if section.lines]
 
     def _scores(self) -> Section:
         lines = tuple(
@@ -232,8 +240,22 @@ class Table:
         )
         return Section("Ranks, size and time", note, groups, ("method", "mean rank", *scales * 3), tuple(lines))
 
+    def _corrections(self) -> Section:
+        lines = []
+        for name, label in self.labels.items():
+            rows = [self.main.get((name, scale)) for scale in self.scales]
+            pairs = [(row.rmse_corrected, row.rmse_uncorrected) if row else (None, None) for row in rows]
+            cells = [Cell() if value is None else Cell(_number(value, DIGITS)) for pair in pairs for value in pair]
+            if any(value is not None for pair in pairs for value in pair):
+                lines.append((label, tuple(cells)))
+        groups = tuple((f"x{scale}", 2) for scale in self.scales)
+        note = "RMSE (K) of networks: corrected so that block means equal the coarse LST, and as the network gives it."
+        columns = ("network", *("corrected", "as it is") * len(self.scales))
+        return Section("Coarse consistency", note, groups, columns, tuple(lines))
+
     def _study(self, scale: int) -> Section:
-        modes = tuple(dict.fromkeys(mode for row in self.rows for mode in row.unit.normalize or ()))
+        used = {mode for row in self.rows for mode in row.unit.normalize or ()}
+        modes = tuple(mode for mode in dict.fromkeys((*STUDIED, *sorted(used))) if mode in used)
         pairs = [(lst, guidance) for lst in modes for guidance in modes]
         found = {(row.unit.name, row.unit.normalize): row for row in self.rows if row.unit.scale == scale}
         names = {row.unit.name: row.unit.label for row in self.rows if row.unit.normalize and row.unit.scale == scale}
@@ -241,7 +263,7 @@ class Table:
         for name, label in names.items():
             rows = [found.get((name, pair)) for pair in pairs]
             values = [row.scores["rmse"] if row and row.complete else math.nan for row in rows]
-            lines.append((label, _marked(values, 4)))
+            lines.append((label, _marked(values, DIGITS)))
         groups = tuple((f"LST {lst}", len(modes)) for lst in modes)
         note = (
             "RMSE (K) by how LST and guidance are normalised; the best of each network is marked. Networks without "
@@ -258,23 +280,29 @@ def published() -> dict[str, Any]:
     return document
 
 
-def _row(unit: Unit, result: Result, scenes: int, compares_with_paper: bool) -> Row:
+def _row(unit: Unit, result: Result, scenes: int, job: BenchmarkJob, compares_with_paper: bool) -> Row:
     figures = published()["methods"].get(unit.name, {}).get(str(unit.scale), ()) if compares_with_paper else ()
+    scores = {score: result.mean(score) for score in (*METRICS, RATIO)}
+    rmse = scores["rmse"], result.rmse_otherwise
+    corrected, uncorrected = rmse if job.consistency else rmse[::-1]
     return Row(
         unit,
-        {score: result.mean(score) for score in (*METRICS, RATIO)},
+        scores,
         len(result.scenes),
         len(result.scenes) == scenes,
         result.parameters,
         result.seconds,
         result.cpu_seconds_per_mpx,
+        None if result.rmse_otherwise is None else corrected,
+        None if result.rmse_otherwise is None else uncorrected,
         dict(zip(METRICS, figures, strict=False)),
     )
 
 
 def _cost(metric: str, value: float) -> float:
     """Smaller is better."""
-    cost = {"cc": -value, "bias": abs(value)}.get(metric, value)
+    printed = round(value, DIGITS)  # what looks equal is equal: corrected results have a BIAS of rounding errors
+    cost = {"cc": -printed, "bias": abs(printed)}.get(metric, printed)
     return math.inf if math.isnan(cost) else cost
 
 
@@ -289,7 +317,7 @@ def _ranks(row: Row, rows: Sequence[Row]) -> dict[str, int]:
     }
 
 
-def _score(row: Row | None, metric: str, digits: int = 4) -> Cell:
+def _score(row: Row | None, metric: str, digits: int = DIGITS) -> Cell:
     if row is None:
         return Cell()
     text = _number(row.scores[metric], digits) + ("" if row.complete else f" ({row.scenes} scenes)")
@@ -307,7 +335,7 @@ def _marked(values: Sequence[float], digits: int) -> tuple[Cell, ...]:
 
 
 def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    return "–" if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # no −0
 
 
 def _facts(job: BenchmarkJob, scenes: int) -> dict[str, str]:
