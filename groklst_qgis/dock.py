@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
-from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -37,6 +37,7 @@ from .report_panel import ReportPanel
 from .results import add_result
 from .roles import LABELS
 from .task import EngineTask
+from .weights_dialog import WeightsDialog
 from .words import duration, log_line
 
 _UNITS = (("Automatic", "auto"), ("Kelvin", "K"), ("Degrees Celsius", "C"))
@@ -56,6 +57,8 @@ class GroklstDock(QgsDockWidget):
     Args:
         iface: QGIS, for its message bar and its options dialog.
     """
+
+    training_wanted = pyqtSignal()
 
     def __init__(self, iface: Any) -> None:
         super().__init__("GrokLST")
@@ -201,6 +204,8 @@ class GroklstDock(QgsDockWidget):
         for signal in (self.guidance.changed, self.method.changed):
             signal.connect(self._note_unused_bands)
         self.method.settings_wanted.connect(self._open_settings)
+        self.method.weights_wanted.connect(self._manage_weights)
+        self.method.training_wanted.connect(self.training_wanted)
         self.method.engine_described.connect(self.log.appendPlainText)
         self.run_button.clicked.connect(self._run)
         self.cancel_button.clicked.connect(self._cancel)
@@ -218,6 +223,12 @@ class GroklstDock(QgsDockWidget):
     def _open_settings(self) -> None:
         self._iface.showOptionsDialog(self._iface.mainWindow(), "GrokLST")
         self.method.ask_engine()
+
+    def _manage_weights(self) -> None:
+        dialog = WeightsDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.weights_changed.connect(lambda: self.method.ask_again())
+        dialog.open()
 
     def _inspect_job(self) -> tuple[dict[str, Any], list[str]]:
         lst = self.lst_combo.currentLayer()

@@ -6,7 +6,7 @@ from typing import Any
 
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLabel, QPushButton
+from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton
 
 from .engine import Engine, EngineError, find_engine
 from .task import EngineTask
@@ -19,6 +19,8 @@ class MethodBox(QGroupBox):
 
     changed = pyqtSignal()
     settings_wanted = pyqtSignal()
+    weights_wanted = pyqtSignal()
+    training_wanted = pyqtSignal()
     engine_described = pyqtSignal(str)
 
     def __init__(self) -> None:
@@ -39,19 +41,32 @@ class MethodBox(QGroupBox):
         self.scale_combo.setAccessibleName("Scale")
         self.scale_combo.setToolTip("How many times finer the result is: coarse pixel divided by fine pixel")
         self.scale_combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.weights_button = QPushButton("Manage weights…")
+        self.weights_button.setObjectName("manageWeightsButton")
+        self.weights_button.setToolTip("See, rename, export, delete and import weights of networks")
+        self.train_button = QPushButton("Train a network…")
+        self.train_button.setObjectName("trainButton")
+        self.train_button.setToolTip("Make weights of your own with the training wizard")
 
+        own = QHBoxLayout()
+        own.addWidget(self.weights_button)
+        own.addWidget(self.train_button)
         layout = QFormLayout(self)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         layout.addRow("Method", self.method_combo)
         layout.addRow(self.description)
         layout.addRow(self.settings_button)
         layout.addRow("Scale", self.scale_combo)
+        layout.addRow(own)
 
         self._engine: Engine | None = None
         self._task: EngineTask | None = None
+        self._wanted = ""  # method to choose when the engine has answered; empty for its default
         self.method_combo.currentIndexChanged.connect(self._choose_method)
         self.scale_combo.currentTextChanged.connect(self.changed)
         self.settings_button.clicked.connect(self.settings_wanted)
+        self.weights_button.clicked.connect(self.weights_wanted)
+        self.train_button.clicked.connect(self.training_wanted)
         self._show_methods([], "")
 
     def ask_engine(self) -> None:
@@ -71,6 +86,18 @@ class MethodBox(QGroupBox):
         self._task.succeeded.connect(self._take_answer)
         self._task.failed.connect(self._fail)
         QgsApplication.taskManager().addTask(self._task)
+
+    def ask_again(self, choose: str = "") -> None:
+        """Weights have come or gone: ask for the methods again.
+
+        Args:
+            choose: Name of the method to choose then; empty keeps the present one where it is still there.
+        """
+        present = self.method_combo.currentData() or {}
+        self._wanted = choose or present.get("name", "")
+        self.stop()
+        self._engine = None
+        self.ask_engine()
 
     def stop(self) -> None:
         """Wait no longer for the engine's answer."""
@@ -109,8 +136,9 @@ class MethodBox(QGroupBox):
         self._task = None
         self._show_methods(answer["methods"], "")
         names = [method["name"] for method in answer["methods"]]
-        if answer["default_method"] in names:
-            self.method_combo.setCurrentIndex(names.index(answer["default_method"]))
+        chosen = next((name for name in (self._wanted, answer["default_method"]) if name in names), None)
+        if chosen is not None:
+            self.method_combo.setCurrentIndex(names.index(chosen))
         versions = ", ".join(f"{name} {version}" for name, version in answer["versions"].items())
         devices = ", ".join(device["name"] for device in answer["devices"])
         self.engine_described.emit(
@@ -132,6 +160,8 @@ class MethodBox(QGroupBox):
             )
         self.method_combo.setEnabled(bool(methods))
         self.scale_combo.setEnabled(bool(methods))
+        self.weights_button.setEnabled(bool(methods))
+        self.train_button.setEnabled(bool(methods))
         self.settings_button.hide()
         if not methods:
             self._describe(instead)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import QgsApplication
+from qgis.core import Qgis, QgsApplication
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
@@ -25,7 +25,10 @@ class GroklstPlugin:
     def __init__(self, iface: Any) -> None:
         self._iface = iface
         self._action: Any = None
+        self._train_action: Any = None
         self._dock: Any = None
+        self._wizard: Any = None
+        self._training: Any = None
         self._options: Any = None
         self._provider: Any = None
 
@@ -50,23 +53,33 @@ class GroklstPlugin:
         self._action.toggled.connect(self._make_dock)
         self._iface.addToolBarIcon(self._action)
         self._iface.addPluginToRasterMenu(_MENU, self._action)
+        self._train_action = QAction("Train a network…", self._iface.mainWindow())
+        self._train_action.setObjectName("groklstTrainAction")
+        self._train_action.triggered.connect(self._open_wizard)
+        self._iface.addPluginToRasterMenu(_MENU, self._train_action)
 
     def unload(self) -> None:
-        """Take everything away again and stop the engine."""
+        """Take everything away again and stop the engine; a training keeps what it has learned."""
+        if self._wizard is not None:
+            self._wizard.close()
+        if self._training is not None:
+            self._training.detach()
         if self._dock is not None:
             self._dock.stop()
             self._iface.removeDockWidget(self._dock)
             self._dock.deleteLater()
         stop_all()
         if self._action is not None:
-            self._iface.removePluginRasterMenu(_MENU, self._action)
             self._iface.removeToolBarIcon(self._action)
-            self._action.deleteLater()
+            for action in (self._action, self._train_action):
+                self._iface.removePluginRasterMenu(_MENU, action)
+                action.deleteLater()
         if self._options is not None:
             self._iface.unregisterOptionsWidgetFactory(self._options)
         if self._provider is not None:
             QgsApplication.processingRegistry().removeProvider(self._provider)
-        self._dock = self._action = self._options = self._provider = None
+        self._dock = self._action = self._train_action = self._options = self._provider = None
+        self._wizard = self._training = None
 
     def _make_dock(self) -> None:
         """Make the dock when it is wanted for the first time; from then on it and the action follow each other."""
@@ -74,7 +87,52 @@ class GroklstPlugin:
 
         self._action.toggled.disconnect(self._make_dock)
         self._dock = GroklstDock(self._iface)
+        self._dock.training_wanted.connect(self._open_wizard)
         self._dock.setToggleVisibilityAction(self._action)
         self._iface.addTabifiedDockWidget(
             Qt.DockWidgetArea.RightDockWidgetArea, self._dock, ["ProcessingToolbox", "LayerStyling"], True
         )
+
+    def _open_wizard(self) -> None:
+        """Show the training at work, or the result that nobody has seen yet, or a new wizard."""
+        from .training import DISCARDED
+        from .wizard.wizard import TrainingWizard
+
+        if self._wizard is not None:
+            self._wizard.raise_()
+            self._wizard.activateWindow()
+            return
+        if self._training is not None and (self._training.seen or self._training.state == DISCARDED):
+            self._training = None
+        self._wizard = TrainingWizard(self._iface.mainWindow(), self._training)
+        self._wizard.started.connect(self._take_training)
+        self._wizard.registered.connect(self._choose_method)
+        self._wizard.finished.connect(self._forget_wizard)
+        self._wizard.show()
+
+    def _take_training(self, training: Any) -> None:
+        self._training = training
+        training.changed.connect(self._announce)
+
+    def _forget_wizard(self) -> None:
+        self._wizard = None
+
+    def _announce(self) -> None:
+        """Say how a training ended, unless its wizard is there to show it."""
+        from .training import DONE, FAILED
+
+        training, bar = self._training, self._iface.messageBar()
+        if self._wizard is not None or training is None:
+            return
+        if training.state == DONE:
+            text = f"The training '{training.name}' is done: see Raster ▸ GrokLST ▸ Train a network."
+            bar.pushMessage("GrokLST", text, Qgis.MessageLevel.Success, 0)
+        elif training.state == FAILED:
+            bar.pushMessage(
+                "GrokLST", f"The training '{training.name}': {training.problem}", Qgis.MessageLevel.Critical, 0
+            )
+
+    def _choose_method(self, name: str) -> None:
+        """New weights: show the dock, with them chosen."""
+        self._action.setChecked(True)
+        self._dock.method.ask_again(name)

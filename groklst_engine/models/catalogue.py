@@ -79,6 +79,7 @@ def entries() -> list[dict[str, Any]]:
             "description": spec.description,
             "guided": spec.guided,
             "scales": list(spec.scales),
+            "several_scales": isinstance(spec.scales, range),
             "presets": list(spec.presets),
             "arguments": spec.defaults,
             "bf16_ok": spec.bf16_ok,

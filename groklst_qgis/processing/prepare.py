@@ -88,4 +88,4 @@ class PrepareAlgorithm(EngineAlgorithm):
         """
         output = self.parameterAsString(parameters, "OUTPUT", context)
         result = run({**self.prepared, "output": output}, feedback)
-        return {"OUTPUT": output, "CHIPS": result.get("chips", 0)}
+        return {"OUTPUT": output, "CHIPS": sum(result["chips"].values())}

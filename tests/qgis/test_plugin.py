@@ -30,7 +30,11 @@ def test_life_of_the_plugin(iface: MagicMock, fake_engine: Engine, qtbot: Any) -
     plugin.initGui()
     action = iface.mainWindow().findChild(QAction, "groklstAction")
     iface.addToolBarIcon.assert_called_once_with(action)
-    iface.addPluginToRasterMenu.assert_called_once_with("GrokLST", action)
+    train = iface.mainWindow().findChild(QAction, "groklstTrainAction")
+    assert [call.args for call in iface.addPluginToRasterMenu.call_args_list] == [
+        ("GrokLST", action),
+        ("GrokLST", train),
+    ]
     assert QgsApplication.processingRegistry().providerById("groklst") is not None
     assert not action.icon().isNull()
     assert not iface.addTabifiedDockWidget.called, "no dock before it is wanted"
@@ -46,7 +50,7 @@ def test_life_of_the_plugin(iface: MagicMock, fake_engine: Engine, qtbot: Any) -
     plugin.unload()
     iface.removeDockWidget.assert_called_once_with(dock)
     iface.removeToolBarIcon.assert_called_once_with(action)
-    iface.removePluginRasterMenu.assert_called_once_with("GrokLST", action)
+    assert iface.removePluginRasterMenu.call_count == 2
     iface.unregisterOptionsWidgetFactory.assert_called_once()
     assert QgsApplication.processingRegistry().providerById("groklst") is None
     qtbot.waitUntil(lambda: not EngineProcess.running)

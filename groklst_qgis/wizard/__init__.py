@@ -1,0 +1,1 @@
+"""The training wizard: data, network, options, live curves, result."""

@@ -1,0 +1,145 @@
+"""Page 5 of the training wizard: how good the network is, and "Use it now"."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from qgis.PyQt.QtCore import QUrl, pyqtSignal
+from qgis.PyQt.QtGui import QDesktopServices
+from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWizardPage
+
+from ..question import Question
+from ..training import Training
+
+_SCORES = (
+    ("RMSE", "rmse"),
+    ("MAE", "mae"),
+    ("Bias", "bias"),
+    ("CC", "cc"),
+    ("RSD", "rsd"),
+    ("÷ bicubic", "rmse_to_bicubic"),
+)
+
+
+class ResultPage(QWizardPage):
+    """Scores beside bicubic's, the model card, and what to do next."""
+
+    registered = pyqtSignal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTitle("Result")
+        self.setSubTitle("Scored on the test split, which the network has not seen.")
+        self._training: Training | None = None
+        self.verdict = QLabel()
+        self.verdict.setObjectName("resultVerdict")
+        self.verdict.setWordWrap(True)
+        self.browser = QTextBrowser()
+        self.browser.setObjectName("resultBrowser")
+        self.browser.setAccessibleName("Scores and model card")
+        self.use_button = QPushButton("Use it now")
+        self.use_button.setObjectName("useButton")
+        self.use_button.setToolTip("Make it a method of GrokLST and choose it in the panel")
+        self.report_button = QPushButton("Open report")
+        self.report_button.setObjectName("resultReportButton")
+        self.folder_button = QPushButton("Open folder")
+        self.folder_button.setObjectName("resultFolderButton")
+        self.message = QLabel()
+        self.message.setObjectName("resultMessage")
+        self.message.setWordWrap(True)
+        buttons = QHBoxLayout()
+        for button in (self.use_button, self.report_button, self.folder_button):
+            buttons.addWidget(button)
+        buttons.addStretch()
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.verdict)
+        layout.addWidget(self.browser, 1)
+        layout.addLayout(buttons)
+        layout.addWidget(self.message)
+        self._question = Question("Add the weights to GrokLST", 0, self)
+        self._question.answered.connect(self._on_added)
+        self._question.failed.connect(self._on_refused)
+        self.use_button.clicked.connect(self._use)
+        self.report_button.clicked.connect(self._open_report)
+        self.folder_button.clicked.connect(self._open_folder)
+
+    def show_result(self, training: Training) -> None:
+        """Show what a finished training gave."""
+        self._training = training
+        training.seen = True
+        rows = _rows(training)
+        self.verdict.setText(_verdict(rows))
+        card = training.weights.with_suffix(".md")
+        text = card.read_text("utf-8") if card.is_file() else "The model card is missing."
+        self.browser.setMarkdown(f"{_table(rows)}\n\n{text}")
+        self.report_button.setEnabled(_report(training) is not None)
+
+    def stop(self) -> None:
+        """Ask nothing any more."""
+        self._question.stop()
+
+    def _use(self) -> None:
+        assert self._training is not None
+        self.use_button.setEnabled(False)
+        self.message.setText("Adding the weights…")
+        name = self._training.name
+        self._question.ask({"kind": "weights-add", "file": str(self._training.weights), "name": name})
+
+    def _on_added(self, answer: dict[str, Any]) -> None:
+        self.message.setText(f"'{answer['name']}' is a method now, and chosen in the panel.")
+        self.registered.emit(answer["name"])
+
+    def _on_refused(self, sentence: str) -> None:
+        self.use_button.setEnabled(True)
+        self.message.setText(sentence)
+
+    def _open_report(self) -> None:
+        if self._training is not None and (report := _report(self._training)) is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(report)))
+
+    def _open_folder(self) -> None:
+        if self._training is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._training.folder)))
+
+
+def _report(training: Training) -> Path | None:
+    """The report of the scoring; the table of scores where there is none."""
+    scores = training.folder / "scores"
+    return next((scores / name for name in ("benchmark.html", "scores.csv") if (scores / name).is_file()), None)
+
+
+def _rows(training: Training) -> list[dict[str, Any]]:
+    """Means of each method and scale."""
+    means = training.results.get("evaluate", {}).get("means", ())
+    return [{**row, "method": "bicubic" if row["method"] == "bicubic" else training.name} for row in means]
+
+
+def _verdict(rows: list[dict[str, Any]]) -> str:
+    own = [row for row in rows if row["method"] != "bicubic"]
+    if not own:
+        return "There were no test samples to score it on: evaluate it on another scene before you trust it."
+    worst = max(own, key=lambda row: row["rmse_to_bicubic"])
+    ratio = worst["rmse_to_bicubic"]
+    where = f"at ×{worst['scale']} on {worst['scenes']} test samples"
+    if ratio >= 1:
+        return f"No better than bicubic: its RMSE is {ratio:.2f} of bicubic's {where}. Train longer, or on more data."
+    return f"Its RMSE is {ratio:.2f} of bicubic's {where}."
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    head = "| Method | Scale | " + " | ".join(name for name, _ in _SCORES) + " |"
+    body = (
+        f"| {escape(row['method'])} | ×{row['scale']} | "
+        + " | ".join(_number(row.get(key)) for _, key in _SCORES)
+        + " |"
+        for row in rows
+    )
+    return "\n".join([head, "|---" * (len(_SCORES) + 2) + "|", *body])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{round(value, 3) + 0.0:.3f}"
