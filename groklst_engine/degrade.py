@@ -37,7 +37,7 @@ def masked_block_mean(fine: Tensor, mask: Tensor, scale: int) -> tuple[Tensor, T
     """
     weight = mask.to(fine.dtype)
     share = F.avg_pool2d(weight, scale)
-    return F.avg_pool2d(fine * weight, scale) / share.clamp(min=0.5 / scale**2), share
+    return block_mean(fine * weight, scale) / share.clamp(min=0.5 / scale**2), share
 
 
 def aggregate(fine: Tensor, mask: Tensor, scale: int, psf: Psf = BOX) -> tuple[Tensor, Tensor]:
