@@ -80,6 +80,8 @@ class Report:
         scatter: None leaves it out.
         histogram: None leaves it out.
         scores: Rows with ``label``, ``protocol``, ``rmse``, ``mae``, ``bias`` (K), ``cc``, ``rsd`` and ``n``.
+        trials: Methods tried in the closed loop: ``method``, ``rmse`` (K), ``ratio``, ``blocks`` and ``seconds``.
+        trial_note: One sentence about them.
         warnings: What to know before trusting the result, in plain words.
         parameters: The job in full.
         provenance: Versions, weights, inputs, time.
@@ -91,6 +93,8 @@ class Report:
     scatter: Scatter | None = None
     histogram: Histogram | None = None
     scores: tuple[Mapping[str, float | str | int], ...] = ()
+    trials: tuple[Mapping[str, float | str], ...] = ()
+    trial_note: str = ""
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -166,6 +170,8 @@ def report_content(report: Report) -> dict[str, Any]:
             "warnings": report.warnings,
             "maps": [_statistics(panel) for panel in report.panels],
             "scores": report.scores,
+            "trials": report.trials,
+            "trial_note": report.trial_note,
             "parameters": report.parameters,
             "provenance": report.provenance,
         }
