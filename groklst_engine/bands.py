@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 Role = Literal[
     "coastal", "blue", "green", "red", "rededge", "nir", "swir1", "swir2",
-    "ndvi", "ndwi", "ndbi", "ndmvi", "albedo", "dem", "slope", "aspect", "landcover", "other",
+    "ndvi", "ndwi", "ndbi", "ndmvi", "savi", "albedo",
+    "dem", "slope", "aspect", "northness", "eastness", "hillshade", "landcover", "other",
 ]  # fmt: skip
 ROLES: tuple[Role, ...] = get_args(Role)
 

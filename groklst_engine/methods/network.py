@@ -12,7 +12,7 @@ from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.device import placed
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
-from groklst_engine.indices import NORMALISED_DIFFERENCES, available, select
+from groklst_engine.indices import INDICES, available, select
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
 from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer, in_units
@@ -58,11 +58,8 @@ class NetworkDownscaler:
             InputError: Too few coarse pixels are valid.
         """
         usable = available(self._roles)
-        ignored = [
-            role
-            for role in dict.fromkeys(self._roles)
-            if role not in self._wanted and not any(role in pair for pair in NORMALISED_DIFFERENCES.values())
-        ]
+        used = set(self._wanted) | {band for role in self._wanted if role in INDICES for band in INDICES[role].bands}
+        ignored = [role for role in dict.fromkeys(self._roles) if role not in used]
         if ignored and self._wanted:
             warn(on_event, f"This network was not trained with and does not use: {', '.join(ignored)}.")
         if self._wanted and not usable.intersection(self._wanted):

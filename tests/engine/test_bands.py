@@ -70,5 +70,5 @@ def test_dark_pixels_have_an_index_too() -> None:
 
 
 def test_available() -> None:
-    assert available(BANDS) == {*BANDS, "ndvi", "ndwi", "ndbi"}
+    assert available(BANDS) == {*BANDS, "ndvi", "ndwi", "ndbi", "savi"}
     assert available(["red", "dem"]) == {"red", "dem"}
