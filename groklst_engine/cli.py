@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from groklst_engine import __version__, console
-from groklst_engine.errors import GroklstError
-from groklst_engine.events import CancelToken, OnEvent, log
+from groklst_engine.errors import Cancelled, GroklstError
+from groklst_engine.events import CancelToken, OnEvent, leads, log
+from groklst_engine.identify_command import add_identify_command
 from groklst_engine.inputs import SceneSource
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, ProbeJob, parse_job
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, ProbeJob, SimulateJob, parse_job
 from groklst_engine.manifest import read_scenes
 from groklst_engine.options import (
     add_fields,
@@ -53,10 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.debug:
                 traceback.print_exc()
             _, sentence = describe(error, details="run it again with --debug to see where")
-            print(f"groklst: {sentence}", file=sys.stderr)
+            if leads() or not isinstance(error, Cancelled):
+                print(f"groklst: {sentence}", file=sys.stderr)
             return error.exit_code if isinstance(error, GroklstError) else 1
     progress.close()
-    print(to_text(result, indent=2) if options.json else options.show(result))
+    if leads():
+        print(to_text(result, indent=2) if options.json else options.show(result))
     return 0
 
 
@@ -85,6 +88,10 @@ def _downscale(options: argparse.Namespace, on_event: OnEvent, cancel: CancelTok
 
 def _info(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
     return run_job(job_from(InspectJob, options), on_event, cancel)
+
+
+def _simulate(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
+    return run_job(job_from(SimulateJob, options), on_event, cancel)
 
 
 def _evaluate(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     downscale.add_argument(
         "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
     )
-    add_fields(downscale, DownscaleJob, "consistency", "overwrite", "device", "tile", "seed")
+    add_fields(downscale, DownscaleJob, "consistency", "overwrite", "device", "tile", "memory", "resume", "seed")
 
     info = command(
         "info",
@@ -198,6 +205,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_inputs(info)
     add_fields(info, InspectJob, "mask", "scale")
+
+    simulate = command(
+        "simulate",
+        _simulate,
+        console.show_simulate,
+        "aggregate an LST, downscale it back and compare, before you trust a method with it",
+        "groklst simulate --lst modis.tif --guidance mod09ga.tif --scale 2 --methods tsharp,groklst-small",
+    )
+    add_inputs(simulate)
+    add_fields(simulate, SimulateJob, "scale", "methods", "device")
 
     evaluate = command(
         "evaluate",
@@ -259,6 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     command("methods", _methods, console.show_methods, "list the methods, trained networks included", "groklst methods")
     command("models", _models, console.show_models, "list the network architectures to train", "groklst models")
 
+    add_identify_command(commands, add_command)
     add_weights_commands(commands, add_command)
 
     demo = command(

@@ -21,6 +21,13 @@ class ModelError(GroklstError):
     """An unknown method or network, or a weights file that cannot be trusted."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, PyTorch or a GPU ran out of memory."""
+    # torch's own class is recognised by name, because torch may not be imported; its CPU allocator has none.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
+
+
 class Cancelled(GroklstError):  # noqa: N818 - a user's wish, not a failure
     """The user asked to stop."""
 

@@ -19,6 +19,7 @@ from groklst_engine.inputs import (
     Frozen,
     GuidanceSource,
     LstSource,
+    QualityRule,
     RasterName,
     Scale,
     Split,
@@ -56,6 +57,19 @@ class InspectJob(Frozen):
         return whole
 
 
+class IdentifyJob(Frozen):
+    """Say what files are: product, kelvin range, quality, place, time and band roles.
+
+    Attributes:
+        rasters: Files, subdatasets, or folders of products.
+        qc: ``recommended`` counts the pixels that quality layers keep; ``any`` ignores those layers.
+    """
+
+    kind: Literal["identify"] = "identify"
+    rasters: tuple[RasterName, ...] = Field(min_length=1)
+    qc: QualityRule = "recommended"
+
+
 class DownscaleJob(InspectJob):
     """Coarse LST in, fine LST out.
 
@@ -68,6 +82,8 @@ class DownscaleJob(InspectJob):
         overwrite: Whether an existing output may be replaced.
         device: Where networks run.
         tile: Output pixels per side of a tile; None chooses.
+        memory: Gigabytes to stay below; None takes what is free.
+        resume: Keep what is done when the run is interrupted, and continue what an interrupted one left.
         seed: For methods that train on the scene.
         candidates: What ``auto`` tries beside bicubic, simplest first.
         budget: Seconds after which ``auto`` tries no further candidate.
@@ -83,9 +99,25 @@ class DownscaleJob(InspectJob):
     overwrite: bool = False
     device: Device = "auto"
     tile: int | None = Field(None, ge=32)
+    memory: float | None = Field(None, gt=0)
+    resume: bool = False
     seed: int = 0
     candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
     budget: float = Field(300.0, gt=0)
+
+
+class SimulateJob(InspectJob):
+    """Aggregate the LST, downscale it back and compare it with what it was, method by method.
+
+    Attributes:
+        methods: Names of methods, or paths of weights files.
+        device: Where networks run.
+    """
+
+    kind: Literal["simulate"] = "simulate"  # type: ignore[assignment]
+    scale: int = Field(2, ge=2, le=64)
+    methods: tuple[str, ...] = ("bicubic", "tsharp", DEFAULT_METHOD)
+    device: Device = "auto"
 
 
 class EvaluateJob(FineData):
@@ -118,7 +150,9 @@ class ProbeJob(Frozen):
 
 Job = Annotated[
     InspectJob
+    | IdentifyJob
     | DownscaleJob
+    | SimulateJob
     | EvaluateJob
     | PrepareJob
     | StatisticsJob
@@ -137,7 +171,8 @@ _JOB: TypeAdapter[Job] = TypeAdapter(Job)
 def explain(error: ValidationError) -> str:
     """One sentence for the first violation in a pydantic error."""
     first = error.errors()[0]
-    kinds = ("downscale", "inspect", "evaluate", "prepare", "statistics", "train", "benchmark", "step-time", "preview")
+    kinds = ("downscale", "inspect", "identify", "evaluate", "prepare", "statistics", "train", "benchmark")
+    kinds += ("step-time", "preview")
     where = ".".join(str(part) for part in first["loc"] if part not in kinds and not str(part).startswith("weights-"))
     what = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"

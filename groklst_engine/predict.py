@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from groklst_engine.consistency import RADIUS, back_project
+from groklst_engine.consistency import Correction
 from groklst_engine.device import choose_device
-from groklst_engine.errors import ModelError, OutputError
+from groklst_engine.errors import ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
-from groklst_engine.gaps import REACH
+from groklst_engine.inputs import LstSource
 from groklst_engine.inspection import warnings_of
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
 from groklst_engine.methods.base import BuildOptions, MethodSpec
+from groklst_engine.plan import SMALLEST_CORE, first_core, plan_tiles
 from groklst_engine.probe import versions
 from groklst_engine.raster import RasterWriter, check_output
 from groklst_engine.reader import AlignedReader
 from groklst_engine.report import require_packages
-from groklst_engine.scene import SceneReader, keep_window
-from groklst_engine.scoring import Comparison, compare_with_input, compare_with_reference
+from groklst_engine.resume import Checkpoint
+from groklst_engine.scene import SceneReader
+from groklst_engine.scoring import Comparison, InputComparison, compare_with_reference
 from groklst_engine.summary import report_of
-from groklst_engine.tiles import Mosaic, TilePlan
-from groklst_engine.units import Unit, offset_to_kelvin
+from groklst_engine.tiled import Settings, TiledRun
+from groklst_engine.units import Unit
 
-TILE = 512
-"""Fine pixels per side of a tile's core."""
-
-MIN_CORE = 96
-"""Coarse pixels per side of a core below which too much of a tile would be halo."""
-
-GLOBAL_HALO = 8
-GLOBAL_RAMP = 8
-"""Coarse pixels of context and of blending for methods with global statistics."""
+NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory")
+"""Fields of a job on which the values of its output do not depend."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +103,12 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
             warn(listen, sentence)
         if job.guidance and not spec.guided:
             log(listen, f"{spec.label} does not use the guidance.")
-        with _writer(job, spec, reader) as writer:
-            _compute(job, spec, reader, writer, listen, cancel)
+        with _continued(job, spec) as checkpoint, _writer(job, spec, reader, checkpoint) as writer:
+            comparisons = [_compute(job, spec, reader, writer, checkpoint, listen, cancel)]
             writer.finish()
-            comparisons = _compare(job, spec, writer.part, part(listen, 0.9, 0.97), cancel)
+            if job.reference is not None:
+                progress(listen, 0.9, "Comparing with the reference")
+                comparisons += _compare(job, job.reference, spec, writer.part, cancel)
             seconds = time.monotonic() - started
             html, json = None, None
             if job.report is not None:
@@ -154,7 +150,26 @@ def _check(job: DownscaleJob, spec: MethodSpec) -> None:
         )
 
 
-def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader) -> RasterWriter:
+@contextmanager
+def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
+    """What an earlier run has done, if that is wanted; kept when this one fails, if that is wanted."""
+    names = [job.lst.path, *(source.path for source in job.guidance), *([job.mask] if job.mask else [])]
+    files = [Path(name) for name in names if Path(name).is_file()]
+    result = job.model_dump_json(exclude=set(NOT_OF_THE_RESULT))
+    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    checkpoint = Checkpoint(job.output, f"{result} {spec.sha256} {states} {versions()}")
+    if job.resume:
+        checkpoint.load()
+    try:
+        yield checkpoint
+    except BaseException:
+        if not job.resume:
+            checkpoint.clear()
+        raise
+    checkpoint.clear()
+
+
+def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoint: Checkpoint) -> RasterWriter:
     tags = {
         "GROKLST_METHOD": job.method,
         "GROKLST_SCALE": str(job.scale),
@@ -169,6 +184,8 @@ def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader) -> Raste
         description="Land surface temperature",
         tags=tags,
         overwrite=job.overwrite,
+        keep_part=job.resume,
+        held=checkpoint.held,
     )
 
 
@@ -177,66 +194,47 @@ def _compute(
     spec: MethodSpec,
     reader: AlignedReader,
     writer: RasterWriter,
+    checkpoint: Checkpoint,
     on_event: OnEvent,
     cancel: CancelToken,
-) -> None:
-    """Learn from the scene, then compute and write all tiles."""
-    method = spec.build(BuildOptions(job.scale, reader.roles, choose_device(job.device), job.seed))
+) -> Comparison:
+    """Learn from the scene, compute and write all tiles, and compare them with the input."""
+    device = choose_device(job.device)
+    method = spec.build(BuildOptions(job.scale, reader.roles, device, job.seed))
     scene = SceneReader(reader)
     if spec.fit_share:
         progress(on_event, 0.0, "Learning from the scene")
         method.fit(scene.sample(cancel), part(on_event, 0.02, spec.fit_share), cancel)
-    coarse = reader.pair.coarse
-    consistent = spec.consistent and job.consistency
-    plan = plan_tiles(job, method.radius, coarse.height, coarse.width, consistent)
-    mosaic = Mosaic(plan, job.scale)
-    offset = np.float32(offset_to_kelvin(reader.lst.unit))
-    for number, tile in enumerate(plan, start=1):
-        cancel.check()
-        batch = scene.read(tile.read)
-        mask = keep_window(batch.mask, tile.read, tile.keep, job.scale)
-        values = np.full(mask.shape, np.nan, np.float32)
-        if mask.any():
-            fine = method(batch)
-            if consistent:
-                fine = back_project(fine, batch.lst, batch.mask, job.scale)
-            values[mask] = keep_window(fine, tile.read, tile.keep, job.scale)[mask] - offset
-        mosaic.add(tile, values)
-        if tile.last_in_row:
-            top, rows = mosaic.take(tile.row)
-            writer.write(rows, top)
-        share = spec.fit_share + (0.9 - spec.fit_share) * number / len(plan)
-        progress(on_event, share, f"Downscaling tile {number} of {len(plan)}")
-
-
-def _even_share(size: int, core: int) -> int:
-    """The core that covers ``size`` with as many tiles, but no nearly empty last one."""
-    return math.ceil(size / math.ceil(size / core))
-
-
-def plan_tiles(job: DownscaleJob, radius: int | None, height: int, width: int, consistent: bool) -> TilePlan:
-    """Tiles for a method's radius: exact where it is known, blended where the method looks at the whole tile."""
-    core = max(1, job.tile // job.scale) if job.tile else max(TILE // job.scale, MIN_CORE)
-    core = max(_even_share(height, core), _even_share(width, core))
-    if radius is not None:
-        return TilePlan(height, width, core, halo=radius + REACH + (RADIUS if consistent else 0))
-    if core >= max(height, width):
-        return TilePlan(height, width, core, GLOBAL_HALO)  # one tile, its edges mirrored as those of several are
-    return TilePlan(height, width, max(core, 2 * GLOBAL_RAMP), GLOBAL_HALO, GLOBAL_RAMP)
+    correction = Correction() if spec.consistent and job.consistency else None
+    settings = Settings(method, correction, job.scale, pinned=device.type == "cuda")
+    radius = correction.radius if correction else 0
+    core = checkpoint.core or first_core(job.scale, job.tile)
+    while True:
+        plan = plan_tiles(reader.pair.coarse, job.scale, core, method.radius, radius)
+        if checkpoint.core is None:
+            checkpoint.restart(plan.core)
+        with closing(InputComparison(job.lst, reader.pair.fine, job.scale, reader.lst.unit)) as comparison:
+            run = TiledRun(settings, plan, scene, writer, comparison, checkpoint, part(on_event, spec.fit_share, 0.9))
+            try:
+                run.run(cancel)
+                return comparison.comparison()
+            except (RuntimeError, MemoryError) as error:
+                if plan.core < 2 * SMALLEST_CORE or not is_out_of_memory(error):
+                    raise
+        core = plan.core // 2
+        log(on_event, f"Memory did not suffice for a tile: beginning again with tiles of {core * job.scale} pixels.")
+        checkpoint.restart(None)
+        writer.restart()
 
 
 def _compare(
-    job: DownscaleJob, spec: MethodSpec, output: Path, on_event: OnEvent, cancel: CancelToken
-) -> list[Comparison]:
-    """The output against the coarse input and, if there is one, against the reference beside bicubic."""
-    progress(on_event, 0.0, "Comparing with the input")
-    comparisons = [compare_with_input(output, job.lst, job.scale, cancel)]
-    if job.reference is not None:
-        comparisons.append(compare_with_reference(output, job.reference, spec.label, cancel))
-        if job.method != "bicubic":
-            with tempfile.TemporaryDirectory() as folder:
-                baseline = Path(folder) / "bicubic.tif"
-                plain = {"method": "bicubic", "output": baseline, "report": None, "reference": None}
-                downscale(job.model_copy(update=plain), ignore, cancel)
-                comparisons.append(compare_with_reference(baseline, job.reference, "Bicubic", cancel))
-    return comparisons
+    job: DownscaleJob, reference: LstSource, spec: MethodSpec, output: Path, cancel: CancelToken
+) -> Iterator[Comparison]:
+    """The output against the reference, beside bicubic."""
+    yield compare_with_reference(output, reference, spec.label, cancel)
+    if job.method != "bicubic":
+        with tempfile.TemporaryDirectory() as folder:
+            baseline = Path(folder) / "bicubic.tif"
+            plain = {"method": "bicubic", "output": baseline, "report": None, "reference": None}
+            downscale(job.model_copy(update=plain), ignore, cancel)
+            yield compare_with_reference(baseline, reference, "Bicubic", cancel)

@@ -35,6 +35,11 @@ class SceneReader:
         self._lst_mean = torch.tensor([reader.lst.summary.mean])
         self._guidance_means = torch.zeros(len(reader.roles))
 
+    def any_lst(self, window: CoarseWindow) -> bool:
+        """Whether a window within the raster holds a valid pixel of the coarse LST."""
+        lst = self._reader.lst.read(np.arange(window.top, window.bottom), np.arange(window.left, window.right))
+        return bool(np.isfinite(lst).any())
+
     def read(self, window: CoarseWindow) -> Batch:
         """One window as a batch of one, gaps filled."""
         lst_hw, guidance_chw = self._reader.read(window)

@@ -16,11 +16,11 @@ from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
 from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
-from groklst_engine.lst_reader import LstReader
+from groklst_engine.lst_reader import SAMPLE_PIXELS, LstReader
 from groklst_engine.metrics import ScoreAccumulator
 from groklst_engine.raster import Floats
 from groklst_engine.reader import AlignedReader
-from groklst_engine.units import offset_to_kelvin
+from groklst_engine.units import Unit, offset_to_kelvin
 
 STRIP_PIXELS = 4_000_000
 MAP_SIDE = 900
@@ -46,27 +46,51 @@ class Comparison:
     output_range: tuple[float, float]
 
 
-def compare_with_input(output: Path, lst: LstSource, scale: int, cancel: CancelToken) -> Comparison:
-    """How well the output, averaged over each coarse pixel, gives back the coarse LST.
+class InputComparison:
+    """How well an output, averaged over each coarse pixel, gives back the coarse LST; found out while it is written.
 
-    Raises:
-        InputError: The output holds no valid pixel.
+    Args:
+        lst: The coarse LST.
+        fine: Grid of the output.
+        scale: Coarse pixel divided by fine pixel.
+        unit: Of the output.
     """
-    scores = ScoreAccumulator()
-    coarse, fine = LstReader(lst), LstReader(LstSource(path=str(output)), "output")
-    try:
-        maps = _Maps(fine.grid)
-        columns, fine_columns = np.arange(coarse.grid.width), np.arange(fine.grid.width)
-        for top, bottom in _strips(coarse.grid.height, coarse.grid.width * scale**2):
-            cancel.check()
-            measured = coarse.read(np.arange(top, bottom), columns)
-            result = fine.read(np.arange(top * scale, bottom * scale), fine_columns)
-            scores.update(_block_means(result, scale), measured)
-            maps.add(top * scale, result, measured.repeat(scale, 0).repeat(scale, 1))
-        return _comparison("Result, averaged to the input's pixels", "coarse consistency", scores, maps, fine)
-    finally:
-        coarse.close()
-        fine.close()
+
+    def __init__(self, lst: LstSource, fine: Grid, scale: int, unit: Unit) -> None:
+        self._coarse = LstReader(lst)
+        self._grid = fine
+        self._scale = scale
+        self._offset = np.float32(offset_to_kelvin(unit))
+        self._scores = ScoreAccumulator()
+        self._maps = _Maps(fine)
+        self._step = math.ceil(math.sqrt(fine.height * fine.width / SAMPLE_PIXELS))
+        self._sample: list[Floats] = []
+
+    def add(self, top: int, left: int, values: Floats) -> None:
+        """Take in a part of the output, in its unit, whose corner is that of a coarse pixel."""
+        s = self._scale
+        rows = np.arange(top // s, (top + values.shape[0]) // s)
+        columns = np.arange(left // s, (left + values.shape[1]) // s)
+        measured = self._coarse.read(rows, columns)
+        self._scores.update(_block_means(values + self._offset, s), measured)
+        self._maps.add(top, left, values + self._offset, measured, s)
+        middle = self._step // 2  # the outermost row and column of a raster are often fill
+        sample = values[(middle - top) % self._step :: self._step, (middle - left) % self._step :: self._step]
+        self._sample.append(sample[np.isfinite(sample)])
+
+    def comparison(self) -> Comparison:
+        """The scores of all that was added.
+
+        Raises:
+            InputError: The output holds no valid pixel.
+        """
+        row = _row("Result, averaged to the input's pixels", "coarse consistency", self._scores)
+        low, high = np.percentile(np.concatenate(self._sample), [2, 98])
+        return Comparison(row, self._maps.output, self._maps.other, self._grid, (float(low), float(high)))
+
+    def close(self) -> None:
+        """Close the LST."""
+        self._coarse.close()
 
 
 def compare_with_reference(output: Path, reference: LstSource, label: str, cancel: CancelToken) -> Comparison:
@@ -90,18 +114,17 @@ def compare_with_reference(output: Path, reference: LstSource, label: str, cance
             cancel.check()
             result, (truth,) = reader.read(CoarseWindow(top, bottom, 0, grid.width))
             scores.update(result, truth + offset)
-            maps.add(top, result, truth + offset)
-        return _comparison(label, "fine reference", scores, maps, reader.lst)
+            maps.add(top, 0, result, truth + offset)
+        summary, offset_out = reader.lst.summary, offset_to_kelvin(reader.lst.unit)
+        limits = (summary.low - offset_out, summary.high - offset_out)
+        return Comparison(_row(label, "fine reference", scores), maps.output, maps.other, grid, limits)
 
 
-def _comparison(label: str, protocol: str, scores: ScoreAccumulator, maps: _Maps, output: LstReader) -> Comparison:
+def _row(label: str, protocol: str, scores: ScoreAccumulator) -> dict[str, Any]:
     try:
-        row = {"label": label, "protocol": protocol, **scores.scores().to_json()}
+        return {"label": label, "protocol": protocol, **scores.scores().to_json()}
     except ValueError as error:
         raise InputError(f"The output shares no valid pixel with what it is compared to ({protocol}).") from error
-    offset = offset_to_kelvin(output.unit)
-    limits = (output.summary.low - offset, output.summary.high - offset)
-    return Comparison(row, maps.output, maps.other, output.grid, limits)
 
 
 def _strips(height: int, pixels_per_row: int) -> Iterator[tuple[int, int]]:
@@ -112,13 +135,18 @@ def _strips(height: int, pixels_per_row: int) -> Iterator[tuple[int, int]]:
 
 def _block_means(fine: Floats, scale: int) -> NDArray[np.float64]:
     """Means over the valid pixels of each block, NaN where there is none."""
-    height, width = fine.shape[0] // scale, fine.shape[1] // scale
-    blocks = fine.astype(np.float64).reshape(height, scale, width, scale).transpose(0, 2, 1, 3)
-    blocks = blocks.reshape(height, width, scale * scale)
-    valid = np.isfinite(blocks)
-    count = valid.sum(-1)
-    total = np.where(valid, blocks, 0.0).sum(-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    valid = np.isfinite(fine)
+    if valid.all():
+        return _block_sums(fine, scale) / scale**2
+    count = _block_sums(valid, scale)
+    return np.where(count > 0, _block_sums(np.where(valid, fine, 0), scale) / np.maximum(count, 1), np.nan)
+
+
+def _block_sums(values: NDArray[Any], scale: int) -> NDArray[np.float64]:
+    height, width = values.shape[0] // scale, values.shape[1] // scale
+    rows = values.reshape(height, scale, -1).sum(1, dtype=np.float64)
+    sums: NDArray[np.float64] = rows.reshape(height, width, scale).sum(-1)
+    return sums
 
 
 class _Maps:
@@ -130,9 +158,11 @@ class _Maps:
         self.output = np.full(shape, np.nan, np.float32)
         self.other = np.full(shape, np.nan, np.float32)
 
-    def add(self, top: int, output: Floats, other: Floats) -> None:
-        """Add full-width rows that begin at row ``top``."""
-        first = -top % self._step
-        rows = slice(-(-top // self._step), -(-(top + len(output)) // self._step))
-        self.output[rows] = output[first :: self._step, :: self._step]
-        self.other[rows] = other[first :: self._step, :: self._step]
+    def add(self, top: int, left: int, output: Floats, other: Floats, scale: int = 1) -> None:
+        """Add a part that begins at row ``top`` and column ``left``; ``other`` is coarser by ``scale``."""
+        rows = np.arange(-(-top // self._step), -(-(top + output.shape[0]) // self._step))
+        columns = np.arange(-(-left // self._step), -(-(left + output.shape[1]) // self._step))
+        there = np.ix_(rows, columns)
+        rows, columns = rows * self._step - top, columns * self._step - left
+        self.output[there] = output[np.ix_(rows, columns)]
+        self.other[there] = other[np.ix_(rows // scale, columns // scale)]

@@ -3,6 +3,9 @@
 A tile is a core, a ramp around it where neighbours are blended, and a halo around that which is computed and thrown
 away. All in coarse pixels, so that every tile begins at a coarse pixel's corner. A halo as wide as the method's
 radius makes a tile give the very bits of the whole raster; methods with global statistics get a ramp instead.
+
+A wide raster is done strip of columns by strip of columns, each from top to bottom, so that memory is bounded by the
+strip and not by the raster. A row of tiles in a strip is a piece: what is put together, written and resumed at once.
 """
 
 from __future__ import annotations
@@ -22,15 +25,15 @@ class Tile:
 
     Attributes:
         read: Window to read: core, ramp and halo; may reach beyond the raster.
-        keep: Window whose result counts: core and ramp, within the raster.
-        row: Which row of tiles it is in.
-        last_in_row: Whether the row of tiles is complete with it.
+        keep: Window whose result counts: core and ramp, within the strip.
+        piece: Which piece it belongs to, counted from 0 in the order of computation.
+        last_in_piece: Whether the piece is complete with it.
     """
 
     read: CoarseWindow
     keep: CoarseWindow
-    row: int
-    last_in_row: bool
+    piece: int
+    last_in_piece: bool
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class TilePlan:
         core: Side of a tile's core, in coarse pixels; cut to the raster's size.
         halo: Width of the halo, in coarse pixels.
         ramp: Width, in coarse pixels, to which a tile reaches over its core's edge for blending.
+        strip: Tiles side by side in a strip of columns; None: all.
     """
 
     height: int
@@ -50,6 +54,7 @@ class TilePlan:
     core: int
     halo: int
     ramp: int = 0
+    strip: int | None = None
 
     def __post_init__(self) -> None:
         if self.core < max(1, 2 * self.ramp):
@@ -65,27 +70,52 @@ class TilePlan:
         """Columns of tiles."""
         return -(-self.width // self.core)
 
+    @property
+    def side(self) -> tuple[int, int]:
+        """Coarse pixels of a tile's ``read`` window: rows and columns."""
+        tile = next(iter(self))
+        return tile.read.bottom - tile.read.top, tile.read.right - tile.read.left
+
+    @property
+    def pieces(self) -> int:
+        """Rows of tiles in all strips together."""
+        return self._strips * self.rows
+
     def __len__(self) -> int:
-        return self.rows * self.columns
+        return self.rows * (self.columns + (self._strips - 1 if self.ramp else 0))
 
     def __iter__(self) -> Iterator[Tile]:
-        """Tiles row by row, each row from left to right."""
-        for row in range(self.rows):
+        """Tiles strip by strip, in each row by row, each row from left to right."""
+        return self.tiles()
+
+    def tiles(self, first_piece: int = 0) -> Iterator[Tile]:
+        """Tiles from a piece on."""
+        for piece in range(first_piece, self.pieces):
+            window, row = self.final(piece), piece % self.rows
             top, bottom = self._span(row, self.height)
-            for column in range(self.columns):
+            # a tile reaches over its left edge, so that the one left of the strip is blended into it
+            first, last = self._strip_columns(piece)
+            for column in range(max(0, first - 1) if self.ramp else first, last):
                 left, right = self._span(column, self.width)
                 yield Tile(
                     read=CoarseWindow(
                         *self._extended(row, self.height, self.rows), *self._extended(column, self.width, self.columns)
                     ),
-                    keep=CoarseWindow(top, bottom, left, right),
-                    row=row,
-                    last_in_row=column == self.columns - 1,
+                    keep=CoarseWindow(top, bottom, max(left, window.left), min(right, window.right)),
+                    piece=piece,
+                    last_in_piece=column == last - 1,
                 )
 
-    def final_rows(self, row: int) -> int:
-        """How many coarse rows no later tile adds to, once a row of tiles is complete."""
-        return self.height if row == self.rows - 1 else (row + 1) * self.core - self.ramp
+    def final(self, piece: int) -> CoarseWindow:
+        """What no later tile adds to, once a piece and all before it are complete, and was not final before."""
+        first, last = self._strip_columns(piece)
+        row = piece % self.rows
+        return CoarseWindow(
+            self._final(row, self.rows, self.height),
+            self._final(row + 1, self.rows, self.height),
+            self._final(first, self.columns, self.width),
+            self._final(last, self.columns, self.width),
+        )
 
     def weights(self, tile: Tile) -> NDArray[np.float32]:
         """Blending weights of a tile's ``keep`` window, ``(h, w)``, one per coarse pixel.
@@ -93,25 +123,41 @@ class TilePlan:
         Raised cosines that sum to 1 with the neighbours'. Constant within a coarse pixel, so that blending two
         coarse-consistent results gives a coarse-consistent one.
         """
-        rows = self._weights_1d(tile.keep.top, tile.keep.bottom, self.height)
-        columns = self._weights_1d(tile.keep.left, tile.keep.right, self.width)
+        rows = self._weights_1d(tile.read.top, tile.keep.top, tile.keep.bottom, self.height, self.rows)
+        columns = self._weights_1d(tile.read.left, tile.keep.left, tile.keep.right, self.width, self.columns)
         return np.outer(rows, columns).astype(np.float32)
+
+    @property
+    def _strips(self) -> int:
+        return -(-self.columns // self.strip) if self.strip else 1
+
+    def _strip_columns(self, piece: int) -> tuple[int, int]:
+        width = self.strip or self.columns
+        first = piece // self.rows * width
+        return first, min(first + width, self.columns)
+
+    def _final(self, index: int, count: int, size: int) -> int:
+        """How many coarse rows or columns are final once ``index`` of ``count`` rows or columns of tiles are there."""
+        return size if index == count else max(0, index * self.core - self.ramp)
 
     def _span(self, index: int, size: int) -> tuple[int, int]:
         return max(0, index * self.core - self.ramp), min(size, (index + 1) * self.core + self.ramp)
 
+    def _margin(self, count: int) -> int:
+        return self.halo + (self.ramp if count > 1 else 0)
+
     def _extended(self, index: int, size: int, count: int) -> tuple[int, int]:
-        margin = self.halo + (self.ramp if count > 1 else 0)
+        margin = self._margin(count)
         return index * self.core - margin, index * self.core + min(self.core, size) + margin
 
-    def _weights_1d(self, start: int, stop: int, size: int) -> NDArray[np.float64]:
+    def _weights_1d(self, read: int, start: int, stop: int, size: int, count: int) -> NDArray[np.float64]:
         weights = np.ones(stop - start)
         if self.ramp == 0:
             return weights
         centres = np.arange(start, stop) + 0.5
-        first = start + self.ramp if start > 0 else 0
+        first = read + self._margin(count)
         last = first + self.core
-        if start > 0:
+        if first > 0:
             weights *= self._risen(centres - first)
         if last < size:  # not where the window ends: the raster may end within the ramp
             weights *= self._risen(last - centres)
@@ -124,35 +170,41 @@ class TilePlan:
 
 
 class Mosaic:
-    """Puts tiles together, row of tiles by row of tiles; holds one such row in memory.
+    """Puts tiles together, piece by piece; holds one piece in memory.
 
     Args:
         plan: The tile plan.
         scale: Fine pixels per coarse pixel and side.
+        pending: What an earlier mosaic held between two pieces, ``(rows, columns)``.
     """
 
-    def __init__(self, plan: TilePlan, scale: int) -> None:
+    def __init__(self, plan: TilePlan, scale: int, pending: NDArray[np.float32] | None = None) -> None:
         self._plan = plan
         self._scale = scale
-        self._top = 0  # first coarse row not yet handed out
-        rows = min(plan.height, plan.core + 2 * plan.ramp)
-        self._sum = np.zeros((rows * scale, plan.width * scale), np.float32)
+        self.pending = np.zeros((0, 0), np.float32) if pending is None else pending
+        self._piece = -1
+        self._sum = self.pending
 
     def add(self, tile: Tile, values: NDArray[np.float32]) -> None:
         """Add a tile's ``keep`` window, ``(s·h, s·w)``; NaN, the same in all tiles, for missing."""
-        s, keep = self._scale, tile.keep
-        target = self._sum[(keep.top - self._top) * s : (keep.bottom - self._top) * s, keep.left * s : keep.right * s]
+        s, keep, final = self._scale, tile.keep, self._plan.final(tile.piece)
+        if tile.piece != self._piece:
+            self._piece = tile.piece
+            rows, width = (tile.keep.bottom - final.top) * s, (final.right - final.left) * s
+            self._sum = np.zeros((rows, width), np.float32)
+            self._sum[: len(self.pending)] += self.pending.reshape(-1, width)
+        target = self._sum[
+            (keep.top - final.top) * s : (keep.bottom - final.top) * s,
+            (keep.left - final.left) * s : (keep.right - final.left) * s,
+        ]
         if self._plan.ramp:
             target += values * self._plan.weights(tile).repeat(s, 0).repeat(s, 1)
         else:
             target[:] = values
 
-    def take(self, row: int) -> tuple[int, NDArray[np.float32]]:
-        """Hand out what is final once a row of tiles is complete: first fine row, and full-width fine rows."""
-        s, top = self._scale, self._top
-        done = (self._plan.final_rows(row) - top) * s
-        rows = self._sum[:done].copy()
-        self._sum[: -done or None] = self._sum[done:] if done < len(self._sum) else 0
-        self._sum[len(self._sum) - done :] = 0
-        self._top = self._plan.final_rows(row)
-        return top * s, rows
+    def take(self, piece: int) -> NDArray[np.float32]:
+        """Hand out what is final once a piece is complete: the fine pixels of the plan's ``final`` window."""
+        final = self._plan.final(piece)
+        done = (final.bottom - final.top) * self._scale
+        self.pending = self._sum[done:].copy()
+        return self._sum[:done]

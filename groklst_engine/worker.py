@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from groklst_engine.errors import GroklstError, InputError
+from groklst_engine.errors import GroklstError, InputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, Job, parse_job
+from groklst_engine.jobs import DownscaleJob, EvaluateJob, IdentifyJob, InspectJob, Job, SimulateJob, parse_job
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
@@ -40,10 +40,18 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.predict import downscale
 
             return downscale(job, on_event, cancel).to_json()
+        case SimulateJob():  # before InspectJob, too
+            from groklst_engine.simulate import simulate
+
+            return simulate(job, on_event, cancel).to_json()
         case InspectJob():
             from groklst_engine.inspection import inspect_inputs
 
             return inspect_inputs(job)
+        case IdentifyJob():
+            from groklst_engine.identify import identify
+
+            return identify(job)
         case EvaluateJob():
             from groklst_engine.evaluate import evaluate
 
@@ -90,17 +98,11 @@ def describe(error: Exception, details: str = "details are in the log") -> tuple
     """Class name and one sentence for any exception; ``details`` says where a bug's traceback is."""
     if isinstance(error, GroklstError):
         return type(error).__name__, str(error)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "OutOfMemory", "The job needs more memory than is free: choose a smaller tile or close other programs."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return "MissingPackage", f"{sys.executable} lacks the package {error.name}: install it there with pip."
     return "InternalError", f"The engine failed unexpectedly ({type(error).__name__}); {details}."
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch's own class is recognised by name, because torch may not be imported; its CPU allocator has none.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def to_text(document: Mapping[str, Any], indent: int | None = None) -> str:

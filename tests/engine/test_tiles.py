@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from groklst_engine.tiles import Mosaic, TilePlan
 
 PLANS = [
-    TilePlan(height, width, core, halo, ramp)
+    TilePlan(height, width, core, halo, ramp, strip)
+    for strip in (None, 2)
     for core, halo, ramp in [(5, 0, 0), (7, 3, 0), (8, 2, 4), (16, 8, 8), (9, 1, 2)]
     for height, width in [(1, 1), (core - 1, core), (core + 1, core), (core + ramp, 3 * core + 1), (40, 23)]
 ]
@@ -23,9 +26,10 @@ def mosaic_of(plan: TilePlan, whole: np.ndarray, scale: int) -> np.ndarray:
         rows, columns = slice(tile.keep.top, tile.keep.bottom), slice(tile.keep.left, tile.keep.right)
         mosaic.add(tile, whole.reshape(plan.height, scale, plan.width, scale)[rows, :, columns].reshape(
             (tile.keep.bottom - tile.keep.top) * scale, -1))  # fmt: skip
-        if tile.last_in_row:
-            top, done = mosaic.take(tile.row)
-            result[top : top + len(done)] = done
+        if tile.last_in_piece:
+            final = plan.final(tile.piece)
+            done = mosaic.take(tile.piece)
+            result[final.top * scale : final.bottom * scale, final.left * scale : final.right * scale] = done
     return result
 
 
@@ -63,7 +67,8 @@ def test_missing_pixels_stay_missing_and_harm_no_other(ramp: int) -> None:
 @every_plan
 def test_all_tiles_have_one_shape_and_their_halo(plan: TilePlan) -> None:
     tiles = list(plan)
-    assert len(tiles) == len(plan) == plan.rows * plan.columns
+    assert len(tiles) == len(plan)
+    assert len(plan) == plan.rows * plan.columns or (plan.strip and plan.ramp)
     shapes = {(t.read.bottom - t.read.top, t.read.right - t.read.left) for t in tiles}
     assert len(shapes) == 1
     for tile in tiles:
@@ -71,7 +76,29 @@ def test_all_tiles_have_one_shape_and_their_halo(plan: TilePlan) -> None:
         assert tile.read.bottom - tile.keep.bottom >= plan.halo
         assert tile.keep.left - tile.read.left >= plan.halo
         assert tile.read.right - tile.keep.right >= plan.halo
-    assert sum(tile.last_in_row for tile in tiles) == plan.rows
+    assert sum(tile.last_in_piece for tile in tiles) == plan.pieces
+
+
+@every_plan
+def test_a_mosaic_continues_between_any_two_pieces(plan: TilePlan) -> None:
+    whole, pieces = field(plan, 2), range(plan.pieces)
+    expected = [part.copy() for part in taken(plan, whole, 0, Mosaic(plan, 2))]
+    for first in pieces:
+        before = Mosaic(plan, 2)
+        for number, _ in enumerate(taken(plan, whole, 0, before), start=1):
+            if number == first:
+                break
+        after = Mosaic(plan, 2, before.pending if first else None)
+        for part, same in zip(taken(plan, whole, first, after), expected[first:], strict=True):
+            np.testing.assert_array_equal(part, same)
+
+
+def taken(plan: TilePlan, whole: np.ndarray, first: int, mosaic: Mosaic) -> Iterator[np.ndarray]:
+    for tile in plan.tiles(first):
+        keep = tile.keep
+        mosaic.add(tile, whole[2 * keep.top : 2 * keep.bottom, 2 * keep.left : 2 * keep.right])
+        if tile.last_in_piece:
+            yield mosaic.take(tile.piece)
 
 
 def test_the_ramp_rises_by_a_raised_cosine() -> None:

@@ -1,0 +1,216 @@
+"""One run of a method over a raster, tile by tile: what each thread of the pipeline does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rasterio.windows import Window
+from torch import Tensor
+
+from groklst_engine.consistency import Correction
+from groklst_engine.errors import is_out_of_memory
+from groklst_engine.events import CancelToken, OnEvent, log, progress
+from groklst_engine.methods.base import Batch, Downscaler
+from groklst_engine.pipeline import run_pipeline
+from groklst_engine.raster import Floats, RasterWriter
+from groklst_engine.resume import Checkpoint
+from groklst_engine.scene import SceneReader, keep_window
+from groklst_engine.scoring import InputComparison
+from groklst_engine.tiles import Mosaic, Tile, TilePlan
+from groklst_engine.units import offset_to_kelvin
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Tiles on their way to the method: those with a valid pixel, their masks, and their common batch."""
+
+    tiles: tuple[Tile, ...]
+    masks: tuple[NDArray[np.bool_] | None, ...]
+    batch: Batch | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run computes.
+
+    Attributes:
+        method: Built, and fitted to the scene.
+        correction: Makes the result consistent with the coarse LST; None leaves it as it is.
+        scale: Coarse pixel divided by fine pixel.
+        batch: Tiles computed at once.
+        pinned: Whether batches are read into memory from which a GPU can fetch them by itself.
+    """
+
+    method: Downscaler
+    correction: Correction | None
+    scale: int
+    batch: int = 1
+    pinned: bool = False
+
+
+class TiledRun:
+    """Computes all tiles of a plan and writes them.
+
+    Args:
+        settings: How.
+        plan: Which tiles.
+        scene: The inputs; the reading thread's while the run lasts.
+        writer: The output; the writing thread's while the run lasts.
+        comparison: Told about every finished part of the output, in the writing thread.
+        checkpoint: Where the run begins, and where it notes what is done.
+        on_event: Told about progress.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: TilePlan,
+        scene: SceneReader,
+        writer: RasterWriter,
+        comparison: InputComparison,
+        checkpoint: Checkpoint,
+        on_event: OnEvent,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._scene = scene
+        self._writer = writer
+        self._comparison = comparison
+        self._checkpoint = checkpoint
+        self._on_event = on_event
+        self._mosaic = Mosaic(plan, settings.scale, checkpoint.pending)
+        self._offset = np.float32(offset_to_kelvin(writer.unit))
+        self._most = settings.batch
+        self._done = sum(tile.piece < checkpoint.pieces for tile in plan)
+
+    def run(self, cancel: CancelToken) -> None:
+        """Compute what is not done yet.
+
+        Raises:
+            InputError: An input is damaged.
+            OutputError: The disk is full or gone.
+            Cancelled: ``cancel`` was raised.
+            MemoryError: Not even one tile fits into memory; so does a ``RuntimeError`` that ``is_out_of_memory``.
+        """
+        self._take_up(cancel)
+        run_pipeline(self._read(), self._compute, self._write, cancel)
+
+    def _take_up(self, cancel: CancelToken) -> None:
+        """Compare with the input what an earlier run has done."""
+        s, pieces, held = self._settings.scale, self._checkpoint.pieces, self._writer.held
+        if pieces == 0:
+            return
+        last = self._plan.final(pieces - 1)
+        held_top = last.bottom * s - len(held)
+        for piece in range(pieces):
+            cancel.check()
+            final = self._plan.final(piece)
+            top, bottom, left, right = final.top * s, final.bottom * s, final.left * s, final.right * s
+            rows = self._writer.read(Window(left, top, right - left, bottom - top))
+            if left == last.left * s and bottom > held_top:
+                first = max(top, held_top)
+                rows[first - top :] = held[first - held_top : bottom - held_top]
+            self._comparison.add(top, left, rows)
+
+    # The reading thread.
+
+    def _read(self) -> Iterator[_Work]:
+        tiles = self._plan.tiles(self._checkpoint.pieces)
+        while group := tuple(islice(tiles, self._settings.batch)):
+            yield self._work(group)
+
+    def _work(self, tiles: tuple[Tile, ...]) -> _Work:
+        masks: list[NDArray[np.bool_] | None] = []
+        batches: list[Batch] = []
+        for tile in tiles:
+            batch = self._scene.read(tile.read) if self._scene.any_lst(tile.keep) else None
+            mask = None if batch is None else keep_window(batch.mask, tile.read, tile.keep, self._settings.scale)
+            if batch is None or mask is None or not mask.any():
+                masks.append(None)
+                continue
+            masks.append(mask)
+            batches.append(batch)
+        if not batches:
+            return _Work(tiles, tuple(masks), None)
+        batch = batches[0] if len(batches) == 1 else _joined(batches)
+        return _Work(tiles, tuple(masks), _each(batch, Tensor.pin_memory) if self._settings.pinned else batch)
+
+    # The computing thread.
+
+    def _compute(self, work: _Work) -> list[tuple[Tile, Floats]]:
+        fine = None if work.batch is None else self._fine(work.batch)
+        results: list[tuple[Tile, Floats]] = []
+        number = 0
+        for tile, mask in zip(work.tiles, work.masks, strict=True):
+            if mask is None or fine is None:
+                rows, columns = tile.keep.bottom - tile.keep.top, tile.keep.right - tile.keep.left
+                s = self._settings.scale
+                values = np.full((rows * s, columns * s), np.nan, np.float32)
+            else:
+                kept = keep_window(fine[number : number + 1], tile.read, tile.keep, self._settings.scale)
+                values = np.where(mask, kept - self._offset, np.float32(np.nan))
+                number += 1
+            results.append((tile, values))
+            self._done += 1
+            progress(
+                self._on_event, self._done / len(self._plan), f"Downscaling tile {self._done} of {len(self._plan)}"
+            )
+        return results
+
+    def _fine(self, batch: Batch) -> Tensor:
+        """Downscale a batch; in ever smaller parts where memory does not suffice."""
+        while True:
+            try:
+                parts = [self._corrected(part) for part in _split(batch, self._most)]
+                return parts[0] if len(parts) == 1 else torch.cat(parts)
+            except (RuntimeError, MemoryError) as error:
+                if self._most == 1 or not is_out_of_memory(error):
+                    raise
+            # here and not in the handler, whose exception still holds what did not fit
+            self._most //= 2
+            log(self._on_event, f"Memory did not suffice: {self._most} tiles at once from here on.")
+
+    @torch.inference_mode()
+    def _corrected(self, batch: Batch) -> Tensor:
+        fine = self._settings.method(batch)
+        if self._settings.correction is None:
+            return fine
+        lst, mask = batch.lst.to(fine.device), batch.mask.to(fine.device)
+        return self._settings.correction(fine, lst, mask, self._settings.scale)
+
+    # The writing thread.
+
+    def _write(self, results: list[tuple[Tile, Floats]]) -> None:
+        for tile, values in results:
+            self._mosaic.add(tile, values)
+            if tile.last_in_piece:
+                self._finish(tile.piece)
+
+    def _finish(self, piece: int) -> None:
+        s, final = self._settings.scale, self._plan.final(piece)
+        rows = self._mosaic.take(piece)
+        self._writer.write(rows, final.top * s, final.left * s)
+        self._comparison.add(final.top * s, final.left * s, rows)
+        self._checkpoint.note(piece + 1, self._mosaic.pending, self._writer)
+
+
+def _each(batch: Batch, function: Callable[[Tensor], Tensor]) -> Batch:
+    return replace(batch, lst=function(batch.lst), guidance=function(batch.guidance), mask=function(batch.mask))
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    return Batch(
+        torch.cat([batch.lst for batch in batches]),
+        torch.cat([batch.guidance for batch in batches]),
+        torch.cat([batch.mask for batch in batches]),
+    )
+
+
+def _split(batch: Batch, most: int) -> list[Batch]:
+    parts = zip(*(torch.split(part, most) for part in (batch.lst, batch.guidance, batch.mask)), strict=True)
+    return [Batch(*part) for part in parts]
