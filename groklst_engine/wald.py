@@ -19,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from groklst_engine.bands import Role
-from groklst_engine.data.dataset import FineScene
-from groklst_engine.degrade import WHOLE, masked_block_mean
+from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.events import CancelToken, ignore
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
@@ -70,7 +69,7 @@ class DegradedScene:
 
 
 def degrade(scene: FineScene, scale: int, folder: Path) -> DegradedScene:
-    """Aggregate a scene's LST to coarse pixels; one with any missing fine pixel is missing.
+    """Make the LST that the scene's coarse sensor sees; a pixel with any missing fine pixel is missing.
 
     Args:
         scene: Its size must be a multiple of ``scale``.
@@ -78,11 +77,11 @@ def degrade(scene: FineScene, scale: int, folder: Path) -> DegradedScene:
         folder: Where the rasters are written.
     """
     valid = scene.mask
-    coarse, share = masked_block_mean(scene.lst.where(valid, 0.0), valid, scale)
-    whole = share > WHOLE
+    coarse = coarse_lst(scene, scale, scene.psf)
+    whole = torch.isfinite(coarse)
     counted = whole.repeat_interleave(scale, -2).repeat_interleave(scale, -1) & valid
     lst, guidance = folder / f"lst_x{scale}.tif", folder / "guidance.tif"
-    _write(lst, coarse.where(whole, torch.nan)[0].numpy(), scene.grid.coarsened(scale), ("lst",))
+    _write(lst, coarse[0].numpy(), scene.grid.coarsened(scale), ("lst",))
     if scene.roles and not guidance.exists():  # the same at every scale
         _write(guidance, scene.guidance[0].numpy(), scene.grid, scene.roles)
     truth = scene.lst.where(valid, torch.nan)[0, 0].numpy()
