@@ -166,14 +166,13 @@ Job = Annotated[
     Field(discriminator="kind"),
 ]
 _JOB: TypeAdapter[Job] = TypeAdapter(Job)
+_KINDS = _JOB.json_schema()["discriminator"]["mapping"]  # they stand in an error's place, too
 
 
 def explain(error: ValidationError) -> str:
     """One sentence for the first violation in a pydantic error."""
     first = error.errors()[0]
-    kinds = ("downscale", "inspect", "identify", "evaluate", "prepare", "statistics", "train", "benchmark")
-    kinds += ("step-time", "preview")
-    where = ".".join(str(part) for part in first["loc"] if part not in kinds and not str(part).startswith("weights-"))
+    where = ".".join(str(part) for part in first["loc"] if part not in _KINDS)
     what = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"
     if not where:  # options that do not go together

@@ -50,7 +50,8 @@ def entry(name: str) -> str:
     return name
 
 
-def _open(name: str) -> rasterio.DatasetReader | None:
+def open_quietly(name: str) -> rasterio.DatasetReader | None:
+    """Open a raster that may be none, or have no place; None if it cannot be read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
@@ -61,7 +62,7 @@ def _open(name: str) -> rasterio.DatasetReader | None:
 
 def layers_in(name: str) -> list[Layer]:
     """All bands that can be read under a name, subdatasets included; empty when it cannot be opened."""
-    dataset = _open(name)
+    dataset = open_quietly(name)
     if dataset is None:
         return []
     with dataset:
@@ -105,14 +106,16 @@ def partner(layer: Layer, match: re.Match[str], template: str) -> Layer | None:
         name, variable = wanted.split(":")
         candidates = layers_in(str(file.with_name(name)))
         return next((other for other in candidates if variable in other.names), None)
-    renamed = match.string.replace(match[0], wanted)
+    renamed = match.string[: match.start()] + wanted + match.string[match.end() :]
     for other in layers_in(layer.path):
         if other.band != layer.band and renamed in other.names:
             return other
     if layer.path != str(file):
         siblings = (other for other in layers_in(str(file)) if renamed in other.names)
         return next(siblings, None)
-    other_file = file.with_name(file.name.replace(match[0], wanted))
+    if not file.name.startswith(match.string):
+        return None
+    other_file = file.with_name(renamed + file.name[len(match.string) :])
     # Sentinel-2 has its scene classes at 20 m and 60 m only
     folder, at_20m = other_file.parent, other_file.name.replace("_10m.", "_20m.")
     for beside in (other_file, folder.with_name(folder.name.replace("R10m", "R20m")) / at_20m):

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
-import rasterio
+from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
-from groklst_engine.products.layers import file_of
+from groklst_engine.products.layers import file_of, open_quietly
 from groklst_engine.products.model import Layer, Rule
 
 _DATE_TIME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)")
@@ -86,11 +86,11 @@ def _from_mtl(file: Path) -> datetime | None:
 
 def _from_metadata(layer: Layer) -> datetime | None:
     """The time of a band of netCDF or GRIB."""
-    try:
-        with rasterio.open(layer.path) as dataset:
-            general, band = dataset.tags(), dataset.tags(layer.band)
-    except (rasterio.errors.RasterioError, IndexError):
+    dataset = open_quietly(layer.path)
+    if dataset is None:
         return None
+    with dataset:
+        general, band = dataset.tags(), dataset.tags(layer.band)
     if "GRIB_VALID_TIME" in band:
         return datetime.fromtimestamp(float(band["GRIB_VALID_TIME"].split()[0]), timezone.utc)
     for name in ("time", "valid_time"):
@@ -104,12 +104,15 @@ def _from_metadata(layer: Layer) -> datetime | None:
 
 def _view_hour(layer: Layer) -> float | None:
     """Median local solar time in hours; 255 is fill."""
+    dataset = open_quietly(layer.path)
+    if dataset is None:
+        return None
     try:
-        with rasterio.open(layer.path) as dataset:
+        with dataset:
             step = max(1, max(dataset.shape) // 512)
             stored = dataset.read(layer.band, out_shape=(dataset.height // step or 1, dataset.width // step or 1))
             scale = dataset.scales[layer.band - 1]
-    except rasterio.errors.RasterioError:
+    except RasterioError:
         return None
     good = stored[(stored >= 0) & (stored < 255)]
     if good.size == 0:
@@ -119,12 +122,10 @@ def _view_hour(layer: Layer) -> float | None:
 
 def _longitude(layer: Layer) -> float | None:
     """Of the raster's centre."""
-    try:
-        with rasterio.open(layer.path) as dataset:
-            if dataset.crs is None:
-                return None
-            x, y = dataset.transform @ (dataset.width / 2, dataset.height / 2)
-            (longitude,), _ = transform(dataset.crs, "EPSG:4326", [x], [y])
-    except rasterio.errors.RasterioError:
+    dataset = open_quietly(layer.path)
+    if dataset is None or dataset.crs is None:
         return None
+    with dataset:
+        x, y = dataset.transform @ (dataset.width / 2, dataset.height / 2)
+        (longitude,), _ = transform(dataset.crs, "EPSG:4326", [x], [y])
     return float(longitude) if np.isfinite(longitude) else None
