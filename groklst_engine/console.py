@@ -60,7 +60,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def score_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of score rows: what they are scores of, then the scores (errors in kelvin) and the number of pixels."""
-    labels = {"rmse": "RMSE (K)", "mae": "MAE (K)", "bias": "BIAS (K)", "cc": "CC", "rsd": "RSD"}
+    labels = {"rmse": "RMSE (K)", "mae": "MAE (K)", "bias": "BIAS (K)", "cc": "CC", "r2": "R²", "rsd": "RSD"}
     labels |= {"rmse_to_bicubic": "÷ bicubic", "n": "pixels"}
     keys = [key for key in rows[0] if key not in labels] + [key for key in labels if key in rows[0]]
     return table([labels.get(key, key) for key in keys], ([row[key] for key in keys] for row in rows))
@@ -105,6 +105,11 @@ def show_info(result: Mapping[str, Any]) -> str:
             *(f"warning: {warning}" for warning in result["warnings"]),
         ]
     )
+
+
+def show_simulate(result: Mapping[str, Any]) -> str:
+    """What ``groklst simulate`` says."""
+    return f"Aggregated by {result['scale']} and downscaled back:\n{score_table(result['rows'])}"
 
 
 def show_evaluate(result: Mapping[str, Any]) -> str:
