@@ -11,11 +11,14 @@ import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.transform import Affine, from_origin
 from torch import nn
 
 from groklst_engine.bands import Role
+from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, write_scene
+from groklst_engine.grid import Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.models.zoo import create_model, get_spec
@@ -112,6 +115,19 @@ def cropped(scene: SyntheticScene, side: int, folder: Path, scale: int, **option
     bands = {role: band[:side, :side] for role, band in scene.guidance.items()}
     part = dataclasses.replace(scene, lst=scene.lst[:side, :side], guidance=bands)
     return write_scene(part, folder, scale, **options)
+
+
+def groklst_scene(landscape: SyntheticScene, name: str, top: int, height: int, width: int) -> FineScene:
+    """Part of the landscape with the ten bands of the GrokLST data set."""
+    bands = {role: band[top : top + height, :width] for role, band in landscape.guidance.items()}
+    bands |= {"coastal": 0.9 * bands["blue"], "rededge": (bands["red"] + bands["nir"]) / 2}
+    bands["ndwi"] = (bands["green"] - bands["nir"]) / (bands["green"] + bands["nir"])
+    bands["ndmvi"] = (bands["nir"] - bands["swir1"]) / (bands["nir"] + bands["swir1"])
+    roles = tuple(sorted(bands))  # not the order of the files
+    grid = Grid(CRS.from_string(landscape.crs), landscape.transform, height, width)
+    lst = torch.from_numpy(landscape.lst[top : top + height, :width].copy())
+    guidance = torch.from_numpy(np.stack([bands[role] for role in roles]))
+    return FineScene(name, name, lst[None, None], guidance[None], roles, grid)
 
 
 def random_weights(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from rasterio.crs import CRS
 from rasterio.transform import from_origin
+from rasters import groklst_scene
 from test_evaluate import bicubic
 
 from groklst_engine.cli import main
@@ -32,7 +32,6 @@ from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.evaluate import evaluate
-from groklst_engine.grid import Grid
 from groklst_engine.jobs import EvaluateJob, parse_job
 from groklst_engine.metrics import score
 from groklst_engine.weights import read_card
@@ -42,22 +41,9 @@ PUBLISHED_ORDER = ["dem", "deepblue", "blue", "green", "red", "vre", "nir", "ndm
 SPLITS = {"train": ["a"], "val": ["b"], "trainval": ["a", "b"], "test": ["c"]}
 
 
-def crop(landscape: SyntheticScene, name: str, top: int) -> FineScene:
-    """Part of the landscape with the data set's ten bands."""
-    bands = {role: band[top : top + HEIGHT, :WIDTH] for role, band in landscape.guidance.items()}
-    bands |= {"coastal": 0.9 * bands["blue"], "rededge": (bands["red"] + bands["nir"]) / 2}
-    bands["ndwi"] = (bands["green"] - bands["nir"]) / (bands["green"] + bands["nir"])
-    bands["ndmvi"] = (bands["nir"] - bands["swir1"]) / (bands["nir"] + bands["swir1"])
-    roles = tuple(sorted(bands))  # not the order of the files
-    grid = Grid(CRS.from_string(landscape.crs), landscape.transform, HEIGHT, WIDTH)
-    lst = torch.from_numpy(landscape.lst[top : top + HEIGHT, :WIDTH].copy())
-    guidance = torch.from_numpy(np.stack([bands[role] for role in roles]))
-    return FineScene(name, name, lst[None, None], guidance[None], roles, grid)
-
-
 @pytest.fixture(scope="module")
 def crops(landscape: SyntheticScene) -> dict[str, FineScene]:
-    return {name: crop(landscape, name, top) for name, top in (("a", 0), ("b", 64), ("c", 128))}
+    return {name: groklst_scene(landscape, name, top, HEIGHT, WIDTH) for name, top in (("a", 0), ("b", 64), ("c", 128))}
 
 
 @pytest.fixture(scope="module", params=["5", "7.3"])
