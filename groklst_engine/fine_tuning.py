@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from groklst_engine.data.sources import roles_in
 from groklst_engine.errors import ModelError
 from groklst_engine.models.spec import closest
 from groklst_engine.models.zoo import create_model, get_spec
@@ -30,18 +31,21 @@ def start_file(job: TrainJob) -> Path | None:
 
 
 def completed(job: TrainJob) -> TrainJob:
-    """The job with what it does not say taken from the weights it goes on from.
+    """The job with what it does not say taken from the weights it goes on from, or from its data set.
 
-    The guidance bands are those of the weights and, behind them, the job's further ones: a band that the training
-    scenes lack is masked.
+    Without weights, a guided network takes all bands of the data set. With them, the guidance bands are those of the
+    weights and, behind them, the job's further ones: a band that the training scenes lack is masked.
 
     Raises:
         ModelError: The weights cannot be used, or are of another network than the one asked for.
+        InputError: The data set cannot be read.
     """
-    file = start_file(job)
+    file, said = start_file(job), job.model_fields_set
     if file is None:
-        return job
-    card, said = read_card(file), job.model_fields_set
+        if job.dataset is None or "roles" in said or not get_spec(job.model).guided:
+            return job
+        return job.model_copy(update={"roles": roles_in(job.dataset)})
+    card = read_card(file)
     if "model" in said and get_spec(job.model).name != card.architecture:
         raise ModelError(
             f"The weights '{job.start_from}' are of the network '{card.architecture}', not '{job.model}': leave the "

@@ -26,6 +26,7 @@ from groklst_engine.data.dataset import FineScene, load_scene
 from groklst_engine.data.groklst import BANDS, Sample, load_sample, samples
 from groklst_engine.data.prepare import Prepared, prepare
 from groklst_engine.data.prepared import chips, load_chip, read_manifest
+from groklst_engine.data.sources import roles_in
 from groklst_engine.data.synthetic import SyntheticScene
 from groklst_engine.degrade import aggregate, block_mean
 from groklst_engine.errors import Cancelled, InputError, OutputError
@@ -36,6 +37,7 @@ from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
 from groklst_engine.jobs import EvaluateJob, parse_job
 from groklst_engine.psf import Psf
 from groklst_engine.training_jobs import PrepareJob
+from groklst_engine.weights import read_card
 
 PIXEL = 30.0
 SIDE = 160
@@ -168,7 +170,7 @@ def test_scenes_share_the_ground_they_show() -> None:
     assert numbers[0] == numbers[2] == numbers[3]
     assert len(set(numbers)) == 3
     one = Grid(utm, place.transform, 32, 32)
-    assert grounds[0].blocks(one, 32) == {(numbers[0], row, 0) for row in (0,)} or len(grounds[0].blocks(one, 32)) <= 4
+    assert 1 <= len(grounds[0].blocks(one, 32)) <= 4
 
 
 def test_statistics_are_those_of_the_training_chips(made: Prepared, capsys: pytest.CaptureFixture[str]) -> None:
@@ -422,8 +424,10 @@ def test_from_the_command_line_to_weights(scenes: Any, tmp_path: Path, capsys: p
     told = capsys.readouterr().out
     assert "chips of 48 × 48 pixels" in told
     assert "ndvi" in told
-    train = ["train", "--dataset", folder, "--model", "srcnn", "--scale", "4", "--crop", "48", "--batch", "2"]
+    train = ["train", "--dataset", folder, "--model", "guided-residual", "--scale", "4", "--crop", "48", "--batch", "2"]
     assert main([*train, "--iterations", "2", "--device", "cpu", "-o", weights]) == 0
+    assert read_card(Path(weights)).roles == roles_in(Path(folder))
+    assert {"dem", "rededge", "ndwi"} < set(roles_in(Path(folder)))  # ndwi is computed
     capsys.readouterr()
     score = ["evaluate", "--dataset", folder, "--split", "test", "--scales", "4", "--methods", weights]
     assert main([*score, "--device", "cpu", "--json"]) == 0
