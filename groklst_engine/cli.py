@@ -194,7 +194,19 @@ def _parser() -> argparse.ArgumentParser:
     downscale.add_argument(
         "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
     )
-    add_fields(downscale, DownscaleJob, "consistency", "overwrite", "device", "tile", "memory", "resume", "seed")
+    add_fields(
+        downscale,
+        DownscaleJob,
+        "consistency",
+        "overwrite",
+        "device",
+        "tile",
+        "memory",
+        "resume",
+        "seed",
+        "candidates",
+        "budget",
+    )
 
     info = command(
         "info",

@@ -73,6 +73,8 @@ def show_downscale(result: Mapping[str, Any]) -> str:
         f"{result['output']}: {result['width']} × {result['height']} pixels, {result['method']} at scale "
         f"{result['scale']}, {low:.1f} to {high:.1f} {result['unit']}, {result['seconds']:.1f} s"
     )
+    if result["choice"]:
+        text += f"\n{result['choice']['reason']}"
     if result["report_html"]:
         text += f"\nReport: {result['report_html']}"
     if result["scores"]:

@@ -105,6 +105,13 @@ class DownscaleJob(InspectJob):
     candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
     budget: float = Field(300.0, gt=0)
 
+    @field_validator("candidates")
+    @classmethod
+    def _not_itself(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
+        if "auto" in candidates:
+            raise ValueError("'auto' can't be one of its own candidates: leave it out")
+        return candidates
+
 
 class SimulateJob(InspectJob):
     """Aggregate the LST, downscale it back and compare it with what it was, method by method.

@@ -18,6 +18,7 @@ from groklst_engine.inputs import LstSource
 from groklst_engine.inspection import warnings_of
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
+from groklst_engine.methods.automatic import AUTO
 from groklst_engine.methods.base import BuildOptions, MethodSpec
 from groklst_engine.plan import SMALLEST_CORE, first_core, plan_tiles
 from groklst_engine.probe import versions
@@ -31,6 +32,9 @@ from groklst_engine.summary import report_of
 from groklst_engine.tiled import Settings, TiledRun
 from groklst_engine.units import Unit
 
+CHOOSING = 0.4
+"""Share of a run's time in which ``auto`` chooses, for progress."""
+
 NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory")
 """Fields of a job on which the values of its output do not depend."""
 
@@ -43,13 +47,14 @@ class DownscaleResult:
         output: The fine LST.
         report_html: The report, if one was asked for.
         report_json: The same for programs.
-        method: Name of the method.
+        method: Name of the method, for ``auto`` of the chosen one.
         scale: Coarse pixel divided by fine pixel.
         unit: Of the output, the input's.
         width: Of the output, in pixels.
         height: Of the output, in pixels.
         range: 2nd and 98th percentile of the output, in its unit.
         scores: Comparisons with the coarse input and, if given, the reference.
+        choice: What ``auto`` tried and chose; None where the method was given.
         warnings: What to know before trusting the result.
         seconds: Wall time.
     """
@@ -64,6 +69,7 @@ class DownscaleResult:
     height: int
     range: tuple[float, float]
     scores: tuple[dict[str, Any], ...]
+    choice: dict[str, Any] | None
     warnings: tuple[str, ...]
     seconds: float
 
@@ -98,6 +104,13 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
 
     spec = get_method(job.method)
     _check(job, spec)
+    choice = None
+    if job.method == AUTO:
+        from groklst_engine.auto import choose  # which runs downscale() itself
+
+        choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
+        job, spec = job.model_copy(update={"method": choice.method}), get_method(choice.method)
+        on_event = part(on_event, CHOOSING, 1.0)
     with AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader:
         for sentence in warnings_of(reader):
             warn(listen, sentence)
@@ -113,7 +126,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
             html, json = None, None
             if job.report is not None:
                 progress(listen, 0.97, "Writing the report")
-                html, json = report_of(job, spec, reader, comparisons, tuple(warnings), seconds)
+                html, json = report_of(job, spec, reader, comparisons, choice, tuple(warnings), seconds)
         unit, fine = reader.lst.unit, reader.pair.fine
     progress(listen, 1.0, "Done")
     return DownscaleResult(
@@ -127,6 +140,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         height=fine.height,
         range=comparisons[0].output_range,
         scores=tuple(comparison.row for comparison in comparisons),
+        choice=None if choice is None else choice.to_json(),
         warnings=tuple(warnings),
         seconds=seconds,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from groklst_engine.report import Histogram, Panel, Report, Scatter, Unit, write
 from groklst_engine.scoring import Comparison
 from groklst_engine.units import offset_to_kelvin
 
+if TYPE_CHECKING:
+    from groklst_engine.auto import Choice
+
 SCATTER_POINTS = 20_000
 
 
@@ -24,6 +29,7 @@ def report_of(
     spec: MethodSpec,
     reader: AlignedReader,
     comparisons: list[Comparison],
+    choice: Choice | None,
     warnings: tuple[str, ...],
     seconds: float,
 ) -> tuple[Path, Path]:
@@ -34,6 +40,7 @@ def report_of(
         spec: The method.
         reader: The inputs.
         comparisons: With the input and, if there was a reference, of result and bicubic with it.
+        choice: What ``auto`` tried and chose; None where the method was given.
         warnings: What the run warned of.
         seconds: How long it took.
 
@@ -76,6 +83,8 @@ def report_of(
         scatter=Scatter(other, "Result", x[::step], y[::step], unit),
         histogram=Histogram({name: values[np.isfinite(values)] - offset for name, values in series.items()}, unit),
         scores=tuple(comparison.row for comparison in comparisons),
+        trials=() if choice is None else tuple(asdict(trial) for trial in choice.trials),
+        trial_note="" if choice is None else choice.reason,
         warnings=warnings,
         parameters=job.model_dump(mode="json"),
         provenance={

@@ -60,7 +60,7 @@ class Downscaler(Protocol):
         """Downscale: ``(B, 1, H, W)`` kelvin."""
 
 
-MethodKind = Literal["interpolation", "sharpener", "trained on the scene", "network"]
+MethodKind = Literal["automatic", "interpolation", "sharpener", "trained on the scene", "network"]
 
 
 @dataclass(frozen=True)

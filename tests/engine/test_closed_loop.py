@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from rasters import block_means, read, write
 
 from groklst_engine.auto import SIMPLEST, choose
+from groklst_engine.cli import main
 from groklst_engine.closed_loop import ClosedLoop
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, synthetic_scene, write_scene
 from groklst_engine.errors import Cancelled, InputError
@@ -113,3 +116,26 @@ def test_cancelling(wide: ScenePaths) -> None:
     cancel.cancel()
     with pytest.raises(Cancelled):
         choose(job_for(wide), ignore, cancel)
+
+
+def test_the_command_chooses_and_says_what_it_tried(
+    wide: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["downscale", "--lst", str(wide.lst), "--guidance", str(wide.guidance), str(wide.dem), "--scale", "2"]
+    command += ["--method", "auto", "--candidates", "tsharp,groklst-small", "--json"]
+    assert main([*command, "-o", str(tmp_path / "fine.tif"), "--report", str(tmp_path / "report")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["method"] == "groklst-small"
+    tried = ["bicubic", "bicubic-ibp", "tsharp", "groklst-small"]
+    assert [trial["method"] for trial in result["choice"]["trials"]] == tried
+    report = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    assert [trial["method"] for trial in report["trials"]] == tried
+    assert "Methods tried on your rasters" in (tmp_path / "report" / "report.html").read_text("utf-8")
+    plain = ["--method", "groklst-small", "-o", str(tmp_path / "plain.tif")]
+    assert main([*command, *plain]) == 0
+    np.testing.assert_array_equal(read(tmp_path / "fine.tif"), read(tmp_path / "plain.tif"))
+
+
+def test_auto_is_no_candidate_of_its_own(wide: ScenePaths) -> None:
+    with pytest.raises(ValidationError, match="leave it out"):
+        job_for(wide, candidates=("tsharp", "auto"))
