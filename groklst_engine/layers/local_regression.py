@@ -27,7 +27,7 @@ def _window_covariance(values: Tensor, radius: int) -> Tensor:
     return covariance
 
 
-def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """Solve a positive definite system at each pixel: ``(B, C, C, h, w)`` and ``(B, C, h, w)`` to ``(B, C, h, w)``.
 
     Elimination over whole planes: for many small systems far faster than a factorisation of each.
@@ -68,7 +68,7 @@ def local_regression(lst: Tensor, guidance: Tensor, detail: Tensor, scale: int, 
         coarse = block_mean(guidance.float(), scale)
         covariance = _window_covariance(torch.cat([coarse, lst.float()], dim=1), radius)
         penalty = ridge * torch.eye(bands, device=lst.device)[:, :, None, None]
-        slopes = _solve(covariance[:, :bands, :bands] + penalty, covariance[:, :bands, bands])
+        slopes = solve(covariance[:, :bands, :bands] + penalty, covariance[:, :bands, bands])
         slopes = _window_mean(slopes, 1)
         return (upsample(slopes, scale, "bilinear") * detail).sum(1, keepdim=True)
 

@@ -7,12 +7,25 @@ from contextlib import suppress
 from pathlib import Path
 
 from groklst_engine.errors import ModelError
-from groklst_engine.methods import ensembles, interpolation, network, regression, self_scale, tsharp
+from groklst_engine.methods import (
+    automatic,
+    dms,
+    ensembles,
+    interpolation,
+    kriging,
+    local,
+    network,
+    regression,
+    self_scale,
+    tsharp,
+)
 from groklst_engine.methods.base import MethodSpec
 from groklst_engine.weights import SUFFIX, shipped_weights, user_weights
 
 METHODS: dict[str, MethodSpec] = {
-    spec.name: spec for module in (interpolation, tsharp, regression, ensembles, self_scale) for spec in module.SPECS
+    spec.name: spec
+    for module in (automatic, interpolation, tsharp, regression, local, dms, ensembles, kriging, self_scale)
+    for spec in module.SPECS
 }
 
 

@@ -138,22 +138,24 @@ class LeastSquares:
 
     Args:
         terms: What enters linearly: ``(n, F)`` features to ``(n, T)``.
+        ridge: Penalty on the squared coefficients, in z-scores; a slight one bears bands that repeat each other.
     """
 
     least = 12
 
-    def __init__(self, terms: Callable[[Array], Array] = lambda x: x) -> None:
+    def __init__(self, terms: Callable[[Array], Array] = lambda x: x, ridge: float = 1e-6) -> None:
         self._terms = terms
+        self._ridge = ridge
         self._slopes = np.zeros(0, np.float32)
         self._intercept = 0.0
 
     def fit(self, samples: Samples, on_event: OnEvent, cancel: CancelToken) -> None:
-        """Solve the normal equations; a slight ridge bears bands that repeat each other."""
+        """Solve the normal equations."""
         x, y = self._terms(samples.x).astype(np.float64), samples.y.astype(np.float64)
         mean, spread = x.mean(0), x.std(0)
         spread[spread < 1e-9 * (1 + np.abs(mean))] = 1.0
         z = (x - mean) / spread
-        normal = z.T @ z + 1e-6 * len(z) * np.eye(z.shape[1])
+        normal = z.T @ z + self._ridge * len(z) * np.eye(z.shape[1])
         slopes = np.linalg.solve(normal, z.T @ (y - y.mean())) / spread
         self._slopes = slopes.astype(np.float32)
         self._intercept = float(y.mean() - mean @ slopes)

@@ -71,7 +71,7 @@ def planes(values: NDArray[np.float32], like: Tensor) -> Tensor:
 
 
 def batch_samples(features: Tensor, batch: Batch, scale: int) -> Samples:
-    """The samples of one batch; its own variation is what ``spread`` compares with."""
+    """The samples of one batch."""
     mean, share = masked_block_mean(features, batch.mask, scale)
     off = features - upsample(mean, scale, "nearest")
     within, _ = masked_block_mean(off * off, batch.mask, scale)

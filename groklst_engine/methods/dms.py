@@ -1,0 +1,295 @@
+"""The data mining sharpener: bagged regression trees with linear leaves, of the whole scene and of moving windows.
+
+Gao, Kustas and Anderson (2012): trees split the guidance into regimes, and in each leaf the LST is linear in the
+guidance. Homogeneous coarse pixels count more. One ensemble learns from the whole scene, others from windows that move
+over it; each counts by the inverse of its squared error at the coarse scale. What both leave unexplained is
+interpolated and added (the residual analysis).
+
+Unlike the paper, homogeneity is a weight without a threshold, and trees are bagged and windows blended, so that the
+result has no seams.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from groklst_engine.degrade import masked_block_mean
+from groklst_engine.events import CancelToken, OnEvent, ignore, part, progress
+from groklst_engine.gaps import fill_gaps
+from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
+from groklst_engine.methods.regression import Array
+from groklst_engine.methods.samples import Samples, batch_samples, coarse_samples, planes, require_guidance, rows
+from groklst_engine.resample import upsample
+
+SAMPLES = 40_000
+"""Coarse pixels the trees of the whole scene learn from at most."""
+
+TREES = 12
+LOCAL_TREES = 5
+"""In the ensemble of the whole scene, and in that of a window."""
+
+SHARE = 0.8
+"""Of the samples each tree is given, drawn without replacement."""
+
+BANDS = 0.8
+"""Of the features each tree is given."""
+
+LEAVES = 30
+LOCAL_LEAVES = 10
+"""At most in a tree of the whole scene, and in one of a window (section 2.3 of the paper)."""
+
+LEAF = 10
+"""Samples in a leaf at least."""
+
+RIDGE = 0.01
+"""Of the linear models in the leaves, in z-scores."""
+
+EXTRAPOLATION = 0.25
+"""How far, as a share of its samples' range, a leaf may predict beyond them."""
+
+WINDOW = 20
+STEP = 15
+"""Side of a moving window and distance to the next, in coarse pixels; where two overlap they are blended."""
+
+
+class LinearTrees:
+    """A bagged ensemble of regression trees with linear models in the leaves.
+
+    Args:
+        trees: How many.
+        leaves: Of each, at most.
+        seed: For drawing the samples of each.
+    """
+
+    least = 3 * LEAF
+
+    def __init__(self, trees: int, leaves: int, seed: int) -> None:
+        self._count = trees
+        self._leaves = leaves
+        self._seed = seed
+        self._trees: list[_LinearTree] = []
+
+    def fit(self, samples: Samples, on_event: OnEvent, cancel: CancelToken) -> None:
+        """Grow tree after tree.
+
+        Raises:
+            Cancelled: Between two trees.
+        """
+        random = np.random.default_rng(self._seed)
+        size = max(1, round(SHARE * len(samples)))
+        width = max(1, round(BANDS * samples.x.shape[1]))
+        self._trees = []
+        for number in range(self._count):
+            cancel.check()
+            chosen = samples.where(random.choice(len(samples), size, replace=False))
+            bands = np.sort(random.choice(samples.x.shape[1], width, replace=False))
+            self._trees.append(_LinearTree(chosen, bands, self._leaves, self._seed + number))
+            progress(on_event, (number + 1) / self._count, f"Growing tree {number + 1} of {self._count}")
+
+    def predict(self, x: Array) -> Array:
+        """``(n, F)`` features to ``(n,)`` kelvin."""
+        total = np.zeros(len(x), np.float32)
+        for tree in self._trees:
+            total += tree.predict(x)
+        return np.asarray(total / np.float32(len(self._trees)))
+
+
+class _LinearTree:
+    def __init__(self, samples: Samples, bands: NDArray[np.int64], leaves: int, seed: int) -> None:
+        from sklearn.tree import DecisionTreeRegressor  # here: slow to import, and most runs do without
+
+        x, y = samples.x[:, bands], samples.y
+        weight = 1 / (np.median(samples.spread) + samples.spread + 1e-6)  # of the paper's kind, but bounded
+        tree = DecisionTreeRegressor(min_samples_leaf=LEAF, max_leaf_nodes=leaves, random_state=seed)
+        self._bands = bands
+        self._tree = tree.fit(x, y, weight).tree_
+        leaf = self._tree.apply(x)
+        self._slopes, self._intercept, self._low, self._high = _leaf_models(x, y, weight, leaf, self._tree.node_count)
+
+    def predict(self, x: Array) -> Array:
+        x = x[:, self._bands]
+        leaf = self._tree.apply(x)
+        total = self._intercept[leaf]
+        for band in range(x.shape[1]):
+            total += self._slopes[band][leaf] * x[:, band]
+        return np.asarray(np.clip(total, self._low[leaf], self._high[leaf]))
+
+
+def _leaf_models(x: Array, y: Array, weight: Array, leaf: NDArray[np.int64], nodes: int) -> tuple[Array, ...]:
+    """All leaves' weighted ridge regressions at once: slopes ``(F, nodes)``, intercepts, lowest and highest values."""
+    places, of = np.unique(leaf, return_inverse=True)
+    bands = x.shape[1]
+    scale = np.maximum(x.std(0, dtype=np.float64), 1e-9)
+    columns = [*(x.astype(np.float64) / scale).T, y.astype(np.float64)]
+    total = np.bincount(of, weight)
+    means = [np.bincount(of, weight * column) / total for column in columns]
+    off = [column - mean[of] for column, mean in zip(columns, means, strict=True)]
+    normal = np.empty((len(places), bands, bands))
+    right = np.empty((len(places), bands))
+    for first in range(bands):
+        for second in range(first, bands):
+            normal[:, first, second] = normal[:, second, first] = (
+                np.bincount(of, weight * off[first] * off[second]) / total
+            )
+        right[:, first] = np.bincount(of, weight * off[first] * off[bands]) / total
+    slopes = np.linalg.solve(normal + RIDGE * np.eye(bands), right[..., None])[..., 0]
+    intercept = means[bands] - sum(slopes[:, band] * means[band] for band in range(bands))
+    low, high = np.full(len(places), np.inf), np.full(len(places), -np.inf)
+    np.minimum.at(low, of, y)
+    np.maximum.at(high, of, y)
+    margin = EXTRAPOLATION * (high - low)
+
+    def at_nodes(values: NDArray[np.float64]) -> Array:
+        placed = np.zeros(nodes, np.float32)
+        placed[places] = values
+        return placed
+
+    steepness = np.stack([at_nodes(slopes[:, band] / scale[band]) for band in range(bands)])
+    return steepness, at_nodes(intercept), at_nodes(low - margin), at_nodes(high + margin)
+
+
+class DataMiningSharpener:
+    """Trees of the whole scene and of moving windows, combined by their errors.
+
+    Args:
+        options: Scale, roles, seed.
+        local: Whether to have windows.
+    """
+
+    radius: int | None = None  # the windows are laid out from the tile's corner
+
+    def __init__(self, options: BuildOptions, local: bool = True) -> None:
+        require_guidance(options, "DMS")
+        self._scale = options.scale
+        self._seed = options.seed
+        self._local = local
+        self._whole = LinearTrees(TREES, LEAVES, options.seed)
+
+    def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
+        """Grow the trees of the whole scene.
+
+        Raises:
+            InputError: Too few coarse pixels are valid.
+            Cancelled: Between two trees.
+        """
+        samples = coarse_samples(scene, _guidance, self._whole.least, "DMS", cancel)
+        self._whole.fit(samples.drawn(SAMPLES, self._seed), part(on_event, 0.1, 1.0), cancel)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Downscale: ``(B, 1, H, W)`` kelvin."""
+        return torch.cat([self._one(_single(batch, index)) for index in range(len(batch.lst))])
+
+    def _one(self, batch: Batch) -> Tensor:
+        fine = planes(self._whole.predict(rows(batch.guidance)), batch.guidance)
+        residual = self._residual(batch, fine)
+        if self._local:
+            local, known = self._windows(batch)
+            own_residual = self._residual(batch, local)
+            weight = _inverse_square(own_residual) / (_inverse_square(own_residual) + _inverse_square(residual))
+            weight = upsample(weight, self._scale, "bilinear") * known
+            fine = weight * local + (1 - weight) * fine
+            residual = self._residual(batch, fine)
+        return fine + upsample(residual, self._scale, "bicubic")
+
+    def _residual(self, batch: Batch, fine: Tensor) -> Tensor:
+        mean, share = masked_block_mean(fine, batch.mask, self._scale)
+        return fill_gaps((batch.lst - mean).where(share > 0, torch.nan), fine.new_zeros(1))
+
+    def _windows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the windows' trees predict, blended, and where there is a window that could learn."""
+        s = self._scale
+        total, weights = (torch.zeros_like(batch.guidance[:, :1]) for _ in range(2))
+        for top, left in _corners(*batch.lst.shape[-2:]):
+            inside = _cut(batch, top, left, s)
+            samples = batch_samples(inside.guidance, inside, s)
+            if len(samples) < LinearTrees.least:
+                continue
+            trees = LinearTrees(LOCAL_TREES, LOCAL_LEAVES, self._seed)
+            trees.fit(samples, ignore, CancelToken())
+            fine = planes(trees.predict(rows(inside.guidance)), inside.guidance)
+            ramp = _ramp(fine.shape[-2], s)[:, None] * _ramp(fine.shape[-1], s)
+            place = (..., slice(top * s, top * s + fine.shape[-2]), slice(left * s, left * s + fine.shape[-1]))
+            total[place] += ramp * fine
+            weights[place] += ramp
+        known = weights > 0
+        return torch.where(known, total / weights.clamp(min=1e-6), upsample(batch.lst, s, "nearest")), known
+
+
+def _guidance(batch: Batch) -> Tensor:
+    return batch.guidance
+
+
+def _single(batch: Batch, index: int) -> Batch:
+    one = slice(index, index + 1)
+    return Batch(batch.lst[one], batch.guidance[one], batch.mask[one])
+
+
+def _cut(batch: Batch, top: int, left: int, scale: int) -> Batch:
+    """A window of a batch, cut to its size."""
+    fine = (
+        ...,
+        slice(top * scale, (top + WINDOW) * scale),
+        slice(left * scale, (left + WINDOW) * scale),
+    )
+    coarse = (..., slice(top, top + WINDOW), slice(left, left + WINDOW))
+    return Batch(batch.lst[coarse], batch.guidance[fine], batch.mask[fine])
+
+
+def _corners(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Upper left corners of the windows; the last ones are moved inside."""
+    return itertools.product(_starts(height), _starts(width))
+
+
+def _starts(size: int) -> list[int]:
+    last = max(0, size - WINDOW)
+    return sorted({*range(0, last, STEP), last})
+
+
+def _ramp(size: int, scale: int) -> Tensor:
+    """Weights along a window's side that fall towards its ends over half the overlap, and never to 0."""
+    distance = torch.minimum(torch.arange(size), torch.arange(size).flip(0)) + 0.5
+    return (distance / ((WINDOW - STEP) * scale)).clamp(max=1.0)
+
+
+def _inverse_square(residual: Tensor) -> Tensor:
+    return 1 / residual.square().clamp(min=1e-6)
+
+
+def _build(options: BuildOptions) -> DataMiningSharpener:
+    return DataMiningSharpener(options)
+
+
+def _build_global(options: BuildOptions) -> DataMiningSharpener:
+    return DataMiningSharpener(options, local=False)
+
+
+_PAPER = "Gao, Kustas and Anderson 2012, Remote Sensing 4: 3287–3319"
+
+SPECS = (
+    MethodSpec(
+        "dms",
+        "Data mining sharpener",
+        "Bagged trees with linear leaves, of the scene and of moving windows; the classical choice from x4 on.",
+        "sharpener",
+        True,
+        _build,
+        reference=_PAPER,
+        fit_share=0.2,
+    ),
+    MethodSpec(
+        "dms-global",
+        "Data mining sharpener, whole scene only",
+        "The same without moving windows; quicker, for small scenes.",
+        "sharpener",
+        True,
+        _build_global,
+        reference=_PAPER,
+        fit_share=0.4,
+    ),
+)
