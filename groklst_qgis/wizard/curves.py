@@ -40,10 +40,9 @@ class Curves(FigureCanvasQTAgg):
         self._draw(self._error, "Validation RMSE (K)", steps, lines)
         if scores:
             self._error.legend(frameon=False, fontsize=8)
-        else:
-            self._error.text(
-                0.5, 0.5, "after the first validation", ha="center", va="center", color=_BICUBIC, fontsize=8
-            )
+        for axes, there, when in ((self._loss, losses, "step 50"), (self._error, scores, "the first validation")):
+            if not there:
+                axes.text(0.5, 0.5, f"comes after {when}", ha="center", va="center", color=_BICUBIC, fontsize=8)
         self.draw_idle()  # type: ignore[no-untyped-call]
 
     def _draw(self, axes: Any, title: str, steps: Sequence[float], lines: Sequence[tuple[Any, ...]]) -> None:

@@ -75,7 +75,6 @@ class DataPage(QWizardPage):
         self.pictures.setMovement(QListView.Movement.Static)
         self.pictures.setResizeMode(QListView.ResizeMode.Adjust)
         self.pictures.setIconSize(QSize(152, 72))
-        self.pictures.setMinimumHeight(118)
         self.message = QLabel()
         self.message.setObjectName("dataMessage")
         self.message.setAccessibleName("What the data hold, and what speaks against them")
@@ -93,10 +92,18 @@ class DataPage(QWizardPage):
         column = QVBoxLayout(look)
         column.addWidget(self.pictures)
         column.addWidget(self.message)
+        left = QVBoxLayout()
+        left.addWidget(self._stack)
+        left.addStretch()
+        right = QVBoxLayout()
+        right.addWidget(self.scenes.made, 2)
+        right.addWidget(look, 3)
+        columns = QHBoxLayout()
+        columns.addLayout(left, 1)
+        columns.addLayout(right, 1)
         layout = QVBoxLayout(self)
         layout.addLayout(choices)
-        layout.addWidget(self._stack)
-        layout.addWidget(look, 1)
+        layout.addLayout(columns, 1)
 
         self.seen: dict[str, Any] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="groklst_preview_")
@@ -157,12 +164,7 @@ class DataPage(QWizardPage):
     def _choose(self) -> None:
         buttons = (self.from_layers, self.from_dataset, self.from_training)
         self._stack.setCurrentIndex(next(i for i, button in enumerate(buttons) if button.isChecked()))
-        for index in range(self._stack.count()):  # a stack is as high as its highest page, unless told
-            vertical = self._stack.widget(index).sizePolicy().Policy
-            shown = index == self._stack.currentIndex()
-            self._stack.widget(index).setSizePolicy(
-                vertical.Preferred, vertical.Preferred if shown else vertical.Ignored
-            )
+        self.scenes.made.setVisible(self.from_layers.isChecked())
         self._ask()
 
     def _ask(self) -> None:

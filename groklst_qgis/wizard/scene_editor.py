@@ -31,7 +31,11 @@ _SCENE = Qt.ItemDataRole.UserRole
 
 
 class SceneEditor(QWidget):
-    """A scene to be made of layers on the left, the scenes made so far on the right."""
+    """A scene to be made of layers.
+
+    Attributes:
+        made: The scenes made so far, to be shown beside it.
+    """
 
     changed = pyqtSignal()
 
@@ -71,32 +75,29 @@ class SceneEditor(QWidget):
         self.message.setObjectName("sceneMessage")
         self.message.setWordWrap(True)
 
-        left = QGroupBox("Fine land surface temperature")
-        form = QFormLayout(left)
+        lst = QGroupBox("Fine land surface temperature")
+        form = QFormLayout(lst)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Layer", self.lst_combo)
         form.addRow("Band", self.band_combo)
         form.addRow("Clear-sky mask", self.mask_combo)
         form.addRow("Sensor pixel ÷ pixel", self.native)
         form.addRow("Name", self.name)
-        right = QGroupBox("Scenes to train on")
-        column = QVBoxLayout(right)
+        self.made = QGroupBox("Scenes to train on")
+        column = QVBoxLayout(self.made)
         column.addWidget(self.list)
         column.addWidget(self.remove_button)
         buttons = QHBoxLayout()
         buttons.addWidget(self.open_button)
         buttons.addStretch()
         buttons.addWidget(self.add_button)
-        editor = QVBoxLayout()
-        editor.addWidget(left)
-        editor.addWidget(self.guidance)
-        editor.addLayout(buttons)
-        editor.addWidget(self.message)
-        editor.addStretch()
-        layout = QHBoxLayout(self)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(editor, 3)
-        layout.addWidget(right, 2)
+        layout.addWidget(lst)
+        layout.addWidget(self.guidance)
+        layout.addLayout(buttons)
+        layout.addWidget(self.message)
+        layout.addStretch()
 
         self.lst_combo.layerChanged.connect(self._follow_layer)
         self.open_button.clicked.connect(self._open)

@@ -48,7 +48,7 @@ class TrainingWizard(QWizard):
         self.setButtonText(QWizard.WizardButton.CancelButton, "Close")
         self.setButtonText(QWizard.WizardButton.FinishButton, "Close")
         self.setButtonText(QWizard.WizardButton.CommitButton, "Next")
-        self.resize(920, 720)
+        self.resize(980, 720)
         self.data = DataPage(Training.unfinished(base or trainings_folder()))
         self.model = ModelPage(self.data)
         self.options = OptionsPage(self.data, self.model)
