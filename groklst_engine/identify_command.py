@@ -9,6 +9,7 @@ from typing import Any
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.jobs import IdentifyJob
 from groklst_engine.options import add_quality, job_from
+from groklst_engine.products.layers import layer_name
 from groklst_engine.worker import run_job
 
 
@@ -56,7 +57,7 @@ def _lines(file: Mapping[str, Any]) -> list[str]:
         if file["native"]:
             facts.append(("sensor", f"{file['native']:g} m pixel, {file['psf']} response"))
     elif file["quality"]:
-        facts.append(("quality", ", ".join(file["quality"])))
+        facts.append(("quality", _names(file)))
     facts.append(("acquired", f"{file['acquired']} ({file['acquired_from']})" if file["acquired"] else "not told"))
     facts += [(f"band {band['band']}", _band(band)) for band in file["bands"]]
     facts += [("warning", said) for said in file["warnings"]]
@@ -66,7 +67,11 @@ def _lines(file: Mapping[str, Any]) -> list[str]:
 def _quality(file: Mapping[str, Any]) -> str:
     if file["qc_kept"] is None:
         return "no quality layer used" if file["quality"] else "no quality layer found"
-    return f"{file['qc_kept']:.1%} of the measured pixels kept by {', '.join(file['quality'])}"
+    return f"{file['qc_kept']:.1%} of the measured pixels kept by {_names(file)}"
+
+
+def _names(file: Mapping[str, Any]) -> str:
+    return ", ".join(layer_name(path) for path in file["quality"])
 
 
 def _band(band: Mapping[str, Any]) -> str:

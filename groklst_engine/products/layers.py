@@ -117,8 +117,8 @@ def partner(layer: Layer, match: re.Match[str], template: str) -> Layer | None:
         return None
     other_file = file.with_name(renamed + file.name[len(match.string) :])
     # Sentinel-2 has its scene classes at 20 m and 60 m only
-    folder, at_20m = other_file.parent, other_file.name.replace("_10m.", "_20m.")
-    for beside in (other_file, folder.with_name(folder.name.replace("R10m", "R20m")) / at_20m):
+    folder, at_20m = other_file.absolute().parent, other_file.name.replace("_10m.", "_20m.")
+    for beside in (other_file, folder.parent / folder.name.replace("R10m", "R20m") / at_20m):
         if beside != file and beside.exists():
             return Layer(str(beside), 1, (layer_name(str(beside)),))
     return None

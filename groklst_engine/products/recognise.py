@@ -141,7 +141,7 @@ def _describe(found: Found) -> Product:
     view_time = partner(layer, match, rule.view_time) if rule.view_time else None
     when, source = acquired(layer, rule, view_time, _kind(found))
     return Product(
-        name=rule.exact(f"{file.name} {file.parent.name}"),
+        name=rule.exact(f"{file.name} {file.absolute().parent.name}"),
         title=rule.title,
         layer=layer,
         scale=rule.scale,
@@ -163,7 +163,7 @@ def _describe(found: Found) -> Product:
 
 def _sentinel2(product: Product, file: Path) -> Product:
     """With the offset that the processing baseline asks for."""
-    for folder in list(file.parents)[:5]:
+    for folder in list(file.absolute().parents)[:5]:
         metadata = folder / "MTD_MSIL2A.xml"
         if metadata.exists():
             said = re.search(r"<BOA_ADD_OFFSET[^>]*>(-?\d+)<", metadata.read_text("utf-8", errors="replace"))

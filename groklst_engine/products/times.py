@@ -30,7 +30,7 @@ def acquired(layer: Layer, rule: Rule, view_time: Layer | None, kind: str) -> tu
         view_time: Layer with the local solar time in tenths of an hour.
         kind: ``day``, ``night`` or nothing: which overpass.
     """
-    file = file_of(layer.path)
+    file = file_of(layer.path).absolute()
     in_metadata = _from_metadata(layer)
     if in_metadata:
         return in_metadata, "metadata"
@@ -53,7 +53,7 @@ def acquired(layer: Layer, rule: Rule, view_time: Layer | None, kind: str) -> tu
     longitude = _longitude(layer)
     if hour is None or longitude is None:
         return day, "file name, day only"
-    return day + timedelta(hours=hour - longitude / 15), source
+    return day + timedelta(seconds=round(3600 * (hour - longitude / 15))), source
 
 
 def _utc(text: str, form: str) -> datetime | None:
