@@ -23,11 +23,6 @@ PATIENCE = timedelta(hours=4)
 """How long a process waits for the others: the first one validates alone."""
 
 
-def leads() -> bool:
-    """Whether this is the process that logs, validates and writes; known before the processes have joined."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 @dataclass(frozen=True)
 class Group:
     """The processes of a training, seen from one of them.

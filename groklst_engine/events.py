@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,6 +39,11 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
+
+
+def leads() -> bool:
+    """Whether this process is the one that talks and writes, where torchrun has started several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def ignore(event: Event) -> None:

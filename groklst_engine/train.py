@@ -20,10 +20,10 @@ from groklst_engine.data.memory import Kept, memory_for_scenes
 from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.data.training_data import training_data
-from groklst_engine.distribution import Group, joined, leads
+from groklst_engine.distribution import Group, joined
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluate import Evaluation, evaluate
-from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
+from groklst_engine.events import CancelToken, OnEvent, ignore, leads, log, part, progress, warn
 from groklst_engine.fine_tuning import completed, freeze, take_over
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.learning import learn
