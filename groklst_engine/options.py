@@ -21,8 +21,8 @@ def fields_from(model: type[BaseModel], options: argparse.Namespace) -> dict[str
     if "lst" in fields:
         fields["lst"] |= {"unit": options.lst_unit, "scale": options.lst_scale, "offset": options.lst_offset}
         fields["lst"] |= {"qc": options.lst_qc}
-    if getattr(options, "guidance_qc", None):
-        fields["guidance"] = [source | {"qc": options.guidance_qc} for source in fields.get("guidance", [])]
+    if "guidance" in fields:
+        fields["guidance"] = [source | {"qc": options.guidance_qc} for source in fields["guidance"]]
     return fields
 
 
