@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from rasterio.transform import Affine
 
-from groklst_engine.data.dataset import FineScene
-from groklst_engine.degrade import masked_block_mean
+from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.errors import OutputError
 from groklst_engine.grid import Grid
 from groklst_engine.raster import Floats
@@ -52,8 +51,7 @@ class Crop:
     @property
     def coarse(self) -> Floats:
         """The coarse LST, each pixel as a block: ``(H, W)`` kelvin."""
-        means, share = masked_block_mean(self.scene.lst.where(self.scene.mask, 0.0), self.scene.mask, self.scale)
-        blocks: Floats = means.where(share > 0, torch.nan)[0, 0].numpy()
+        blocks: Floats = coarse_lst(self.scene, self.scale, self.scene.psf)[0, 0].numpy()
         return blocks.repeat(self.scale, 0).repeat(self.scale, 1)
 
 
@@ -67,18 +65,12 @@ def cut(scene: FineScene, scale: int) -> Crop:
     step = int(np.lcm(8, scale))
     truth = scene.lst.where(scene.mask, torch.nan)[0, 0].numpy()
     rows, columns = _most_varied(truth, max(1, SIDE // step) * step, step)
-    part = FineScene(
-        scene.name,
-        scene.region,
-        scene.lst[..., rows, columns],
-        scene.guidance[..., rows, columns],
-        scene.roles,
-        Grid(
-            scene.grid.crs,
-            scene.grid.transform @ Affine.translation(columns.start, rows.start),
-            rows.stop - rows.start,
-            columns.stop - columns.start,
-        ),
+    transform = scene.grid.transform @ Affine.translation(columns.start, rows.start)
+    part = replace(
+        scene,
+        lst=scene.lst[..., rows, columns],
+        guidance=scene.guidance[..., rows, columns],
+        grid=Grid(scene.grid.crs, transform, rows.stop - rows.start, columns.stop - columns.start),
     )
     inside = truth[rows, columns]
     return Crop(part, scale, _most_varied(inside, min(inside.shape) // ZOOM, max(1, step // 2)))
