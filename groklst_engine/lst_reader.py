@@ -102,11 +102,10 @@ class LstReader:
             values, clear = self._measured(stored, clear)
             values = values * self.scale + self.offset
             where = f"band {self.band} of '{self.name}'"
-            index = self.band - 1
-            self.unit: Unit = (
-                source.unit if source.unit != "auto" else guess_unit(values, self.dataset.units[index], where)
-            )
+            declared = self.dataset.units[self.band - 1] or self.dataset.tags(self.band).get("GRIB_UNIT")
+            self.unit: Unit = source.unit if source.unit != "auto" else guess_unit(values, declared, where)
             self.summary = self._summarise(values, clear)
+            self.grid = self.grid.moved(*source.shift)
         except BaseException:
             self._stack.close()
             raise

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from rasterio import shutil
 from rasterio.transform import from_origin
 from rasters import write
 
@@ -131,6 +132,25 @@ def slstr(folder: Path, cloudy: tuple[int, int] = (10, 12)) -> Path:
 def slstr_plane(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
     """The temperature of the made-up swath at a place."""
     return 300 + 20 * (latitude - 45) + 10 * (longitude - 8)
+
+
+def era5_grib(path: Path) -> Path:
+    """ERA5-Land skin temperature as GRIB 2. GDAL writes degrees Celsius, stores kelvin, and reads degrees Celsius."""
+    celsius = write(
+        path.with_suffix(".tif"), kelvin() - 273.15, crs="EPSG:4326", transform=from_origin(10, 50, 0.1, 0.1)
+    )
+    # discipline 0, category 0 (temperature), number 17 (skin temperature), at the ground
+    product = "0 17 2 96 255 0 0 0 1 0 0 0 0 1 0 0 0 0 0 255 129 255 255 255 255"
+    shutil.copy(
+        celsius,
+        path,
+        driver="GRIB",
+        DISCIPLINE="0",
+        IDS="CENTER=98 REF_TIME=2023-07-03T12:00:00Z",
+        PDS_PDTN="0",
+        PDS_TEMPLATE_NUMBERS=product,
+    )
+    return path
 
 
 def era5(path: Path) -> Path:

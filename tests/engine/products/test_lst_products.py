@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files import SIDE, era5, hdf_eos5, kelvin, modis_numbers, modis_quality, modis_tif, slstr, slstr_plane
+from files import SIDE, era5, era5_grib, hdf_eos5, kelvin, modis_numbers, modis_quality, modis_tif, slstr, slstr_plane
 from rasterio.transform import from_origin
 from rasters import write
 
@@ -315,6 +315,14 @@ def test_era5_land(tmp_path: Path) -> None:
     np.testing.assert_allclose(second[0, 0], 296.0, atol=1e-3)
     assert later.product
     assert later.product.acquired == datetime(2023, 7, 3, 13, tzinfo=timezone.utc)
+
+
+def test_era5_land_grib(tmp_path: Path) -> None:
+    values, reader = opened(era5_grib(tmp_path / "skt.grib"))
+    np.testing.assert_allclose(values, kelvin(), atol=0.01)
+    assert reader.product
+    assert (reader.product.name, reader.unit) == ("ERA5-Land skt", "C")
+    assert reader.product.acquired == datetime(2023, 7, 3, 12, tzinfo=timezone.utc)
 
 
 def test_longitudes_beyond_180_come_back(tmp_path: Path) -> None:
