@@ -31,12 +31,15 @@ def describe(reader: AlignedReader) -> dict[str, Any]:
     fine, lst = reader.pair.fine, reader.lst
     lst_layer = _layer("lst", lst.name, lst.grid, lst.summary.valid) | {
         "action": f"Downscaled from {_pixel(lst.grid.pixel, fine)} to {_pixel(fine.pixel, fine)}",
+        "product": lst.product.name if lst.product else None,
+        "qc_kept": lst.summary.kept,
         "bands": [{"band": lst.band, "description": lst.dataset.descriptions[lst.band - 1], "role": "lst"}],
     }
     layers = [
         _layer("guidance", layer.path, layer.grid, layer.coverage)
         | {
             "action": _action(layer, fine),
+            "product": layer.product,
             "bands": [
                 {"band": number, "description": description, "role": role}
                 for number, (description, role) in enumerate(zip(layer.descriptions, layer.roles, strict=True), start=1)

@@ -20,7 +20,7 @@ from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow, Grid, GridPair
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.lst_reader import LstReader
-from groklst_engine.products import guidance_paths
+from groklst_engine.products import Quality, guidance_paths
 from groklst_engine.products.packing import BandPacking, guidance_packing
 from groklst_engine.products.qc import ClearMask
 from groklst_engine.raster import Floats, grid_of, open_raster
@@ -113,7 +113,7 @@ class AlignedReader:
             self.layers: list[GuidanceLayer] = []
             self.roles: tuple[Role, ...] = ()
             self._warps: list[_Warp] = []
-            self._quality: list[tuple[ClearMask, list[int]]] = []
+            self._quality: dict[tuple[Quality, ...], tuple[ClearMask, list[int]]] = {}
             for source in guidance:
                 for path in guidance_paths(source.path):
                     self._add(source.model_copy(update={"path": path}))
@@ -182,10 +182,13 @@ class AlignedReader:
     def _add_quality(self, packing: tuple[BandPacking, ...], channels: list[int]) -> None:
         """Mask a raster's channels by the quality layers of all its bands."""
         quality = tuple(dict.fromkeys(part for band in packing for part in band.quality))
-        if quality and channels:
+        if not quality or not channels:
+            return
+        if quality not in self._quality:  # the bands of one scene share their quality file
             clear = ClearMask(self.pair.fine, quality)
             self._stack.callback(clear.close)
-            self._quality.append((clear, channels))
+            self._quality[quality] = clear, []
+        self._quality[quality][1].extend(channels)
 
     def _warped(self, dataset: rasterio.DatasetReader, nodata: float | None, resampling: Resampling) -> WarpedVRT:
         fine = self.pair.fine
@@ -238,7 +241,7 @@ class AlignedReader:
             for values, channel, scale, offset in zip(stored, warp.channels, warp.scales, warp.offsets, strict=True):
                 guidance[channel] = (values * np.float32(scale) + np.float32(offset))[picked]
         guidance[~np.isfinite(guidance)] = np.nan
-        for clear, channels in [*self._quality, (self._mask, list(range(len(self.roles))))]:
+        for clear, channels in [*self._quality.values(), (self._mask, list(range(len(self.roles))))]:
             if clear and channels:
                 bad = ~clear.read(inner)[picked]
                 for channel in channels:

@@ -113,6 +113,21 @@ def test_sentinel_2_reads_its_offset_and_the_classes_of_the_other_resolution(tmp
     assert np.argwhere(np.isnan(values[0])).tolist() == [[6, 8], [6, 9], [7, 8], [7, 9]]
 
 
+@pytest.mark.parametrize("name", ["", "MTD_MSIL2A.xml"])
+def test_a_sentinel_2_folder_gives_its_20_m_bands(name: str, tmp_path: Path) -> None:
+    safe = tmp_path / "S2A_MSIL2A_20210701T101559_N0300_R065_T32TQM_20210701T170000.SAFE"
+    for metres in (10, 20):
+        folder = safe / "GRANULE" / "L2A_T32TQM" / "IMG_DATA" / f"R{metres}m"
+        folder.mkdir(parents=True)
+        for band in ("B04", "B8A", "SCL"):
+            options = {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES"}
+            fine(folder / f"T32TQM_20210701T101559_{band}_{metres}m.jp2", numbers(4), **options)
+    (safe / "MTD_MSIL2A.xml").write_text("<a/>")
+    values, roles = aligned(tmp_path, safe / name)
+    assert roles == ("red", "nir")
+    np.testing.assert_allclose(values, 0.0004, atol=1e-7)
+
+
 def test_sentinel_2_bands_of_an_export_are_harmonised(tmp_path: Path) -> None:
     names = ["B2", "B4", "B8", "B8A", "B12", "SCL"]
     bands = np.stack([numbers(value) for value in (500, 600, 3000, 3100, 1500, 4)])
