@@ -105,4 +105,4 @@ class BenchmarkAlgorithm(EngineAlgorithm):
         """
         output = self.parameterAsString(parameters, "OUTPUT", context)
         result = run({**self.prepared, "output": output}, feedback)
-        return {"OUTPUT": output, "TABLE": result.get("html", "")}
+        return {"OUTPUT": output, "TABLE": result["files"]["html"]}

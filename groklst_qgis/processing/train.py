@@ -123,15 +123,18 @@ class TrainAlgorithm(EngineAlgorithm):
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         if not output.endswith(_SUFFIX):
             output += _SUFFIX
-        roles = self.prepared["roles"] or _roles_of(self.prepared, feedback)
-        result = run({**self.prepared, "roles": roles, "output": output}, feedback)
+        job = {**self.prepared, "output": output}
+        if not job["roles"]:  # the engine takes all bands of a data set
+            del job["roles"]
+            if "scenes" in job:
+                job["roles"] = _roles_of(job["scenes"], feedback)
+        result = run(job, feedback)
         return {"OUTPUT": result["output"], "CARD": f"{output.removesuffix(_SUFFIX)}.md"}
 
 
-def _roles_of(job: dict[str, Any], feedback: QgsProcessingFeedback) -> list[str]:
+def _roles_of(scenes: list[dict[str, Any]], feedback: QgsProcessingFeedback) -> list[str]:
     """The guidance bands that all scenes have."""
-    data: dict[str, Any] = {name: job[name] for name in ("scenes", "dataset", "split") if name in job}
     with tempfile.TemporaryDirectory(prefix="groklst_") as folder:
-        roles = run({"kind": "preview", **data, "output": folder}, feedback)["roles"]
+        roles = run({"kind": "preview", "scenes": scenes, "output": folder}, feedback)["roles"]
     feedback.pushInfo(f"Guidance bands: {', '.join(roles) or 'none'}")
     return list(roles)

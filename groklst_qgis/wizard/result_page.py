@@ -105,15 +105,25 @@ class ResultPage(QWizardPage):
 
 
 def _report(training: Training) -> Path | None:
-    """The report of the scoring; the table of scores where there is none."""
-    scores = training.folder / "scores"
-    return next((scores / name for name in ("benchmark.html", "scores.csv") if (scores / name).is_file()), None)
+    """The report of the scoring, if it was scored."""
+    file = training.results.get("benchmark", {}).get("files", {}).get("html")
+    return Path(file) if file and Path(file).is_file() else None
 
 
 def _rows(training: Training) -> list[dict[str, Any]]:
-    """Means of each method and scale."""
-    means = training.results.get("evaluate", {}).get("means", ())
-    return [{**row, "method": "bicubic" if row["method"] == "bicubic" else training.name} for row in means]
+    """Scores of bicubic and the network at each scale, with the RMSE divided by bicubic's."""
+    rows = training.results.get("benchmark", {}).get("rows", ())
+    bicubic = {row["scale"]: row["scores"]["rmse"] for row in rows if row["name"] == "bicubic"}
+    return [
+        {
+            **row["scores"],
+            "method": "bicubic" if row["name"] == "bicubic" else training.name,
+            "scale": row["scale"],
+            "scenes": row["scenes"],
+            "rmse_to_bicubic": row["scores"]["rmse"] / bicubic[row["scale"]],
+        }
+        for row in rows
+    ]
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:

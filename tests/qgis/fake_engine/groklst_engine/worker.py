@@ -121,15 +121,155 @@ def downscale(job):
             "warnings": ["Few <pixels>."], "seconds": 1.5}  # fmt: skip
 
 
+def models(job):
+    paper = {"authors": "A. Author", "title": "Kernels", "venue": "TGRS", "year": 2024, "doi": "10.1/2"}
+    model = {"description": "A network.", "scales": [2, 4, 8], "several_scales": False, "presets": ["paper", "small"],
+             "arguments": {}, "paper": paper, "costs": {"4": {"parameters": 2500000, "gmacs": 3.0}}}  # fmt: skip
+    own = {"name": "guided-residual", "label": "Guided residual", "guided": True, "scales": list(range(2, 65)),
+           "several_scales": True, "presets": [], "paper": None}  # fmt: skip
+    return {
+        "models": [
+            {**model, "name": "edsr", "label": "EDSR", "guided": False},
+            {**model, "name": "mocolsk", "label": "MoCoLSK", "guided": True},
+            {**model, **own},
+        ]
+    }
+
+
+def preview(job):
+    if job.get("dataset") and not Path(job["dataset"], "manifest.json").is_file():
+        refuse(f"The data set '{job['dataset']}' holds none.")
+    names = [scene["name"] for scene in job["scenes"]] if job.get("scenes") else ["one", "two"]
+    side = 32 if "small" in names else 200
+    chip = {"region": "", "width": side, "height": side, "pixel": 30, "coverage": 0.4, "lst": "", "guidance": None}
+    roles = ["nir", "red", "other"] if job.get("dataset") or all(scene["guidance"] for scene in job["scenes"]) else []
+    return {"total": len(names), "roles": roles, "side": side, "chips": [{**chip, "name": name} for name in names],
+            "warnings": [f"Only 40% of '{names[0]}' has LST and all guidance bands."]}  # fmt: skip
+
+
+def step_time(job):
+    return {"parameters": 2500000, "seconds": 0.25, "device": "cpu", "precision": "bf16"}
+
+
+def prepare(job):
+    Path(job["output"]).mkdir(parents=True)
+    return {"output": job["output"], "chips": {"train": 6, "val": 0 if job["crop"] == 50 else 1, "test": 2}}
+
+
+def train(job):
+    """Learn by steps of ten; a training of 77 steps waits half-way to be cancelled."""
+    output = Path(job["output"])
+    log, checkpoint = output.with_suffix(".training.csv"), Path(f"{output}.checkpoint")
+    if not job["resume"]:
+        log.write_text("run,step,loss,rmse,rmse_to_bicubic\n")
+    for step in (10, 20) if not job["resume"] else (30, 40):
+        with log.open("a") as file:
+            file.write(f"1,{step},{1 / step},,\n")
+        say({"type": "metric", "message": f"Step {step}", "values": {"step": step, "loss": 1 / step}})
+    say({"type": "progress", "fraction": 0.5, "message": "Training step 20 of 40"})
+    if job["iterations"] == 77 and not job["resume"]:
+        checkpoint.write_text("state")
+        with log.open("a") as file:
+            file.write("1,20,,0.8,0.6\n")
+        sys.stdin.readline()
+        say({"type": "error", "error": "Cancelled", "message": "Cancelled; what was learned is kept."})
+        sys.exit(3)
+    if job["iterations"] == 13:
+        refuse("The training scenes hold too few crops.")
+    checkpoint.unlink(missing_ok=True)
+    values = {"step": 40, "rmse": 0.7, "mae": 0.5, "rmse_to_bicubic": 0.5}
+    picture = str(output.with_suffix(".preview.png"))
+    say({"type": "metric", "message": "Validation at step 40", "values": values, "preview": picture})
+    output.write_text("weights")
+    output.with_suffix(".md").write_text("# Card of mine\n")
+    return {"output": str(output), "card": {}}
+
+
+def benchmark(job):
+    folder = Path(job["output"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "table.html").write_text("<h1>Scores</h1>")
+    scores = {"rmse": 1.4, "mae": 1.0, "bias": 0.0, "cc": 0.9, "rsd": 0.1}
+    rows = [{"name": name, "label": name, "scale": scale, "scenes": 2, "scores": {**scores, "rmse": rmse}}
+            for scale in job["scales"] for name, rmse in zip(job["methods"], (1.4, 0.7), strict=True)]  # fmt: skip
+    return {"files": {"html": str(folder / "table.html")}, "rows": rows}
+
+
+def registry():
+    return Path(os.environ["GROKLST_WEIGHTS"])
+
+
+def list_weights(job):
+    entry = {"shipped": True, "problem": None, "path": "shipped", "architecture": "guided-residual", "scales": [2, 4]}
+    own = [{**entry, "name": path.stem, "path": str(path), "shipped": False} for path in sorted(registry().glob("*"))]
+    return {"folder": str(registry()), "weights": [{**entry, "name": "groklst-small"}, *own]}
+
+
+def show_weights(job):
+    return {"name": job["name"], "text": f"# Card of {job['name']}"}
+
+
+def add_weights(job):
+    (registry() / f"{job['name']}.safetensors").write_bytes(Path(job["file"]).read_bytes())
+    return {"name": job["name"]}
+
+
+def rename_weights(job):
+    if job["new_name"] == "groklst-small":
+        refuse("'groklst-small' is the name of a method of GrokLST itself: give another name.")
+    (registry() / f"{job['name']}.safetensors").rename(registry() / f"{job['new_name']}.safetensors")
+    return {"name": job["new_name"]}
+
+
+def export_weights(job):
+    Path(job["file"]).write_text("exported")
+    return {"output": job["file"]}
+
+
+def delete_weights(job):
+    (registry() / f"{job['name']}.safetensors").unlink()
+    return {"deleted": job["name"]}
+
+
+def import_weights(job):
+    fits = job["scale"] == 4
+    row = {"state": "matched", "name": "head.weight", "shape": [8, 1, 3, 3], "foreign": "a.w", "foreign_shape": [8, 1]}
+    rows = [row, {**row, "state": "matched" if fits else "other shape", "name": "tail.weight"}]
+    Path(job["report"]).write_text(json.dumps(rows))
+    if not fits:
+        refuse("1 of 2 tensors do not fit.")
+    Path(job["output"]).write_text("weights")
+    return {"output": job["output"], "arguments": job["arguments"]}
+
+
 def refuse(sentence):
     say({"type": "error", "error": "InputError", "message": sentence})
     sys.exit(1)
 
+
+JOBS = {
+    "probe": probe,
+    "inspect": inspect,
+    "downscale": downscale,
+    "models": models,
+    "preview": preview,
+    "step-time": step_time,
+    "prepare": prepare,
+    "train": train,
+    "benchmark": benchmark,
+    "weights-list": list_weights,
+    "weights-show": show_weights,
+    "weights-add": add_weights,
+    "weights-rename": rename_weights,
+    "weights-export": export_weights,
+    "weights-delete": delete_weights,
+    "weights-import": import_weights,
+}
 
 say({"type": "log", "level": "info", "message": f"pid {os.getpid()}"})
 document = json.loads(Path(sys.argv[1]).read_text("utf-8"))
 for name, *arguments in document.get("steps", ()):
     STEPS[name](*arguments)
 if "kind" in document:
-    answer = {"probe": probe, "inspect": inspect, "downscale": downscale}[document["kind"]](document)
+    answer = JOBS[document["kind"]](document)
     say({"type": "result", "kind": document["kind"], **answer})
