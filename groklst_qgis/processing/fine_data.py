@@ -82,9 +82,10 @@ def fine_data(
     mask = None
     if parameters.get("MASK"):
         mask = raster_path(raster_layer(algorithm, parameters, "MASK", "Mask layer", context))
+    sources = rasters(algorithm, parameters, context)
     scene = {
         "name": algorithm.parameterAsRasterLayer(parameters, "LST", context).name(),
-        **rasters(algorithm, parameters, context),
+        **sources,
         "mask": mask,
         "native": algorithm.parameterAsInt(parameters, "NATIVE", context),
     }

@@ -27,7 +27,21 @@ def make_scene(folder: Path, coarse_side: int = 60) -> dict[str, str]:
         The paths: ``lst`` (kelvin, 100 m) and ``reflectance`` (four bands, 25 m).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    side = coarse_side * SCALE
+    kelvin, bands = _fields(coarse_side * SCALE)
+    coarse = kelvin.reshape(coarse_side, SCALE, coarse_side, SCALE).mean((1, 3))
+    return {
+        "lst": _write(folder / "lst.tif", coarse[None], FINE_PIXEL * SCALE, ("LST",)),
+        "reflectance": _write(folder / "reflectance.tif", bands, FINE_PIXEL, BANDS),
+    }
+
+
+def make_fine_lst(path: Path, coarse_side: int = 60) -> str:
+    """Write the temperature of the same place as it is at 25 m."""
+    return _write(path, _fields(coarse_side * SCALE)[0][None], FINE_PIXEL, ("LST",))
+
+
+def _fields(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kelvin ``(side, side)`` and reflectance ``(4, side, side)``."""
     rng = np.random.default_rng(7)
     rows, columns = np.mgrid[0:side, 0:side]
     # slanted, so that the edges of the fields fall between coarse pixels
@@ -39,11 +53,7 @@ def make_scene(folder: Path, coarse_side: int = 60) -> dict[str, str]:
     red, nir = 0.22 - 0.18 * vegetation, 0.15 + 0.35 * vegetation
     bands = np.stack([0.5 * red, 0.8 * red, red, nir])
     bands[:, lake] = np.array([0.08, 0.06, 0.04, 0.02])[:, None]
-    coarse = kelvin.reshape(coarse_side, SCALE, coarse_side, SCALE).mean((1, 3))
-    return {
-        "lst": _write(folder / "lst.tif", coarse[None], FINE_PIXEL * SCALE, ("LST",)),
-        "reflectance": _write(folder / "reflectance.tif", bands, FINE_PIXEL, BANDS),
-    }
+    return kelvin, bands
 
 
 def make_large_lst(path: Path, lst: str, copies: int) -> str:

@@ -32,3 +32,12 @@ def test_processing_toolbox(play: Callable[..., None], layers: dict[str, str], t
 
 def test_options_page(play: Callable[..., None]) -> None:
     play("options", engine_python=str(ROOT / ".venv" / "bin" / "python"))
+
+
+def test_training_wizard(
+    play: Callable[..., None], layers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROKLST_WEIGHTS", str(tmp_path / "weights"))
+    fine = scene.make_fine_lst(tmp_path / "fine.tif")
+    play("train", lst=fine, reflectance=layers["reflectance"], seconds=300)
+    assert (tmp_path / "weights" / "fields.safetensors").stat().st_size > 100_000
