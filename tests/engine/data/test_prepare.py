@@ -394,8 +394,12 @@ def test_options_that_do_not_go_together(options: dict[str, Any], word: str, sce
     document = job(scenes, tmp_path / "set").model_dump() | options
     with pytest.raises(InputError, match=word):
         parse_job(document)
+
+
+def test_names_are_unique(scenes: Any, tmp_path: Path) -> None:
+    document = job(scenes, tmp_path / "set").model_dump()
     with pytest.raises(InputError, match="same name"):
-        parse_job(document | {"scenes": [document["scenes"][0]] * 2, "crop": 32, "scales": (2,), "format": "geotiff"})
+        parse_job(document | {"scenes": document["scenes"][:1] * 2})
 
 
 def test_zarr_that_is_missing(scenes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,7 +424,7 @@ def test_from_the_command_line_to_weights(scenes: Any, tmp_path: Path, capsys: p
     manifest.write_text(json.dumps([source.model_dump(mode="json") for source in scenes]), "utf-8")
     folder, weights = str(tmp_path / "set"), str(tmp_path / "mine.safetensors")
     command = ["prepare", "--scenes", str(manifest), "--crop", "48", "--scales", "4", "--min-valid", "0.5"]
-    assert main([*command, "--shares", "60,10,30", "-o", folder]) == 0
+    assert main([*command, "--shares", "60,10,30", "-o", folder]) == 0, capsys.readouterr().err
     told = capsys.readouterr().out
     assert "chips of 48 × 48 pixels" in told
     assert "ndvi" in told
@@ -440,7 +444,9 @@ def test_a_pair_of_rasters_without_a_manifest(scenes: Any, tmp_path: Path, capsy
     source = scenes[0]
     roles = ",".join(source.guidance[0].roles)
     files = ["--lst", source.lst.path, "--guidance", f"{source.guidance[0].path}:{roles}", "--native", "2"]
-    assert main(["prepare", *files, "--crop", "16", "--scales", "2,4", "-o", str(tmp_path / "set"), "--json"]) == 0
+    assert main(["prepare", *files, "--crop", "16", "--scales", "2,4", "-o", str(tmp_path / "set"), "--json"]) == 0, (
+        capsys.readouterr().err
+    )
     result = json.loads(capsys.readouterr().out)
     assert sum(result["chips"].values()) > 0
     chip: FineScene = load_chip(chips(tmp_path / "set", "train")[0])
