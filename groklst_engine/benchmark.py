@@ -30,7 +30,6 @@ from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.errors import Cancelled, GroklstError, InputError, OutputError
 from groklst_engine.evaluate import EvaluationRow, evaluate_scene
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
-from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.methods import get_method
 from groklst_engine.metrics import average
@@ -370,7 +369,7 @@ def _difference(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | Non
 
 def _fingerprint(sources: Sequence[Source]) -> str:
     """Which scenes, whatever folder they lie in."""
-    texts = [source.model_dump_json() if isinstance(source, SceneSource) else source.name for source in sources]
+    texts = [str({name: value for name, value in vars(source).items() if name != "folder"}) for source in sources]
     return f"{len(sources)} scenes, {hashlib.sha256(chr(10).join(texts).encode()).hexdigest()[:16]}"
 
 
