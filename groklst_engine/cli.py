@@ -23,6 +23,7 @@ from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, ProbeJob, SimulateJob, parse_job
 from groklst_engine.manifest import read_scenes
 from groklst_engine.options import (
+    add_consistency,
     add_fields,
     add_inputs,
     add_manifest,
@@ -194,10 +195,12 @@ def _parser() -> argparse.ArgumentParser:
     downscale.add_argument(
         "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
     )
+    add_consistency(downscale, DownscaleJob)
+    physics = ("psf", "mtf", "domain", "emissivity", "derive", "overpass", "cross_sensor")
     add_fields(
         downscale,
         DownscaleJob,
-        "consistency",
+        *physics,
         "overwrite",
         "device",
         "tile",
@@ -238,7 +241,8 @@ def _parser() -> argparse.ArgumentParser:
     add_inputs(evaluate, add_manifest(evaluate))
     add_fields(evaluate, SceneSource, "mask", "native")
     add_regions(evaluate)
-    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "consistency", "report", "device")
+    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "cross_sensor", "report", "device")
+    add_consistency(evaluate, EvaluateJob)
 
     add_prepare_command(commands, add_command)
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from groklst_engine.degrade import aggregate
+from groklst_engine.physics_jobs import Domain, Physics
 from groklst_engine.psf import BOX, Psf
 from groklst_engine.radiance import to_kelvin, to_radiance
 from groklst_engine.resample import REACH, upsample
-
-Domain = Literal["temperature", "radiance"]
 
 ITERATIONS = 2
 """Smooth steps before the block-constant one; more gain little and widen the halo of every tile."""
@@ -84,6 +82,11 @@ class Correction:
     strength: float = 1.0
     psf: Psf = BOX
     domain: Domain = "temperature"
+
+    @classmethod
+    def of(cls, job: Physics) -> Correction:
+        """The correction that a job asks for."""
+        return cls(1.0 if job.consistency is None else job.consistency, Psf(job.psf, job.mtf), job.domain)
 
     @property
     def radius(self) -> int:

@@ -65,6 +65,10 @@ class Grid:
         """The grid whose pixels are ``scale`` times smaller, same origin and extent."""
         return Grid(self.crs, self.transform @ Affine.scale(1 / scale), self.height * scale, self.width * scale)
 
+    def moved(self, rows: float, columns: float) -> Grid:
+        """The grid moved down and to the right by so many of its pixels."""
+        return Grid(self.crs, self.transform @ Affine.translation(columns, rows), self.height, self.width)
+
     def coarsened(self, scale: int) -> Grid:
         """The grid whose pixels are ``scale`` times larger, same origin; incomplete blocks are cut off."""
         return Grid(self.crs, self.transform @ Affine.scale(scale), self.height // scale, self.width // scale)

@@ -12,6 +12,7 @@ from groklst_engine.bands import Role
 # A string, not a Path: GDAL also opens names such as HDF4_EOS:EOS_GRID:"file":… and /vsicurl/https://…
 RasterName = Annotated[str, BeforeValidator(str)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "bf16", "float32"]
 Scale = Annotated[int, Field(ge=2, le=64)]
 QualityRule = Literal["recommended", "any"]
 Split = Literal["train", "val", "trainval", "test"]
@@ -34,6 +35,7 @@ class LstSource(Frozen):
         scale: Factor from stored number to ``unit``; None takes the file's or product's.
         offset: Summand from stored number to ``unit``; None takes the file's or product's.
         qc: ``recommended`` leaves out the pixels that a known product's quality layers call bad; ``any`` takes all.
+        shift: Rows and columns, in its own pixels, by which it is moved down and right before it is used.
     """
 
     path: RasterName
@@ -42,6 +44,7 @@ class LstSource(Frozen):
     scale: float | None = None
     offset: float | None = None
     qc: QualityRule = "recommended"
+    shift: tuple[float, float] = (0.0, 0.0)
 
 
 class GuidanceSource(Frozen):
@@ -69,6 +72,8 @@ class SceneSource(Frozen):
         native: Factor between the thermal sensor's own pixel and the delivered one; the scene is block-averaged by
             it first, because there is no detail below.
         region: Scenes of one region are held out together; None takes the name.
+        coarse: A coarse LST of another sensor, taken at the same time. Evaluation then downscales it and compares the
+            result with the fine LST; training leaves it aside.
     """
 
     name: str
@@ -77,6 +82,7 @@ class SceneSource(Frozen):
     mask: RasterName | None = None
     native: int = Field(1, ge=1)
     region: str | None = None
+    coarse: LstSource | None = None
 
 
 class FineData(Frozen):

@@ -19,12 +19,14 @@ from groklst_engine.inputs import (
     Frozen,
     GuidanceSource,
     LstSource,
+    Precision,
     QualityRule,
     RasterName,
     Scale,
     Split,
 )
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
+from groklst_engine.physics_jobs import Physics, Strength
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import AnyWeightsJob
 
@@ -70,7 +72,7 @@ class IdentifyJob(Frozen):
     qc: QualityRule = "recommended"
 
 
-class DownscaleJob(InspectJob):
+class DownscaleJob(Physics, InspectJob):
     """Coarse LST in, fine LST out.
 
     Attributes:
@@ -78,9 +80,9 @@ class DownscaleJob(InspectJob):
         output: GeoTIFF to write.
         report: Folder for ``report.html`` and ``report.json``; None writes none.
         reference: A fine LST to score the result against.
-        consistency: Make the block means of the output equal the coarse input.
         overwrite: Whether an existing output may be replaced.
         device: Where networks run.
+        precision: Of networks; auto takes bfloat16 where it is fast and differs by less than 0.02 K.
         tile: Output pixels per side of a tile; None chooses.
         memory: Gigabytes to stay below; None takes what is free.
         resume: Keep what is done when the run is interrupted, and continue what an interrupted one left.
@@ -95,9 +97,9 @@ class DownscaleJob(InspectJob):
     output: Path
     report: Path | None = None
     reference: LstSource | None = None
-    consistency: bool = True
     overwrite: bool = False
     device: Device = "auto"
+    precision: Precision = "auto"
     tile: int | None = Field(None, ge=32)
     memory: float | None = Field(None, gt=0)
     resume: bool = False
@@ -135,7 +137,9 @@ class EvaluateJob(FineData):
     Attributes:
         scales: Scales to score.
         methods: Names of methods, or paths of weights files.
-        consistency: Make the block means of each result equal the coarse input.
+        consistency: Share of the difference to the coarse LST that is removed after aggregation, 0 to 1; None takes 1,
+            or 0 in cross-sensor mode.
+        cross_sensor: Register each scene's LST of another sensor to the guidance first.
         report: Folder for ``scores.json`` and ``scores.csv``; None writes none.
         device: Where networks run.
     """
@@ -144,7 +148,8 @@ class EvaluateJob(FineData):
     split: Split = "test"
     scales: tuple[Scale, ...] = Field((4,), min_length=1)
     methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
-    consistency: bool = True
+    consistency: Strength | None = None
+    cross_sensor: bool = False
     report: Path | None = None
     device: Device = "auto"
 

@@ -41,6 +41,7 @@ def _rooted(scene: SceneSource, root: Path) -> SceneSource:
         return name if ":" in name else str(root / name)  # a colon: a drive, an address, a GDAL name
 
     lst = scene.lst.model_copy(update={"path": under(scene.lst.path)})
+    coarse = scene.coarse and scene.coarse.model_copy(update={"path": under(scene.coarse.path)})
     guidance = tuple(source.model_copy(update={"path": under(source.path)}) for source in scene.guidance)
     mask = None if scene.mask is None else under(scene.mask)
-    return scene.model_copy(update={"lst": lst, "guidance": guidance, "mask": mask})
+    return scene.model_copy(update={"lst": lst, "guidance": guidance, "mask": mask, "coarse": coarse})

@@ -84,6 +84,14 @@ def add_manifest(parser: argparse.ArgumentParser, dataset: bool = True) -> Any:
     return group
 
 
+def add_consistency(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
+    """Add the strength of the coarse-consistency correction, and its short way out."""
+    add_fields(parser, model, "consistency")
+    parser.add_argument(
+        "--no-consistency", dest="consistency", action="store_const", const=0.0, help="The same as --consistency 0"
+    )
+
+
 def add_regions(parser: argparse.ArgumentParser) -> None:
     """Add the choice of a manifest's regions."""
     parser.add_argument("--regions", type=words, metavar="A,B,…", default=(), help="Take only these of the manifest")

@@ -7,23 +7,30 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from groklst_engine.bands import Role
 from groklst_engine.consistency import Correction
+from groklst_engine.cross_sensor import registered
+from groklst_engine.derive import derivable
 from groklst_engine.device import choose_device
 from groklst_engine.errors import ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
-from groklst_engine.inputs import LstSource
+from groklst_engine.indices import available
+from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.inspection import warnings_of
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
 from groklst_engine.methods.automatic import AUTO
-from groklst_engine.methods.base import BuildOptions, MethodSpec
+from groklst_engine.methods.base import BuildOptions, Downscaler, MethodSpec
+from groklst_engine.methods.matched import MatchedDownscaler
 from groklst_engine.plan import SMALLEST_CORE, first_core, plan_tiles
 from groklst_engine.probe import versions
 from groklst_engine.raster import RasterWriter, check_output
 from groklst_engine.reader import AlignedReader
+from groklst_engine.registration import Registration
 from groklst_engine.report import require_packages
 from groklst_engine.resume import Checkpoint
 from groklst_engine.scene import SceneReader
@@ -55,6 +62,7 @@ class DownscaleResult:
         range: 2nd and 98th percentile of the output, in its unit.
         scores: Comparisons with the coarse input and, if given, the reference.
         choice: What ``auto`` tried and chose; None where the method was given.
+        registration: Shift and point spread function found in cross-sensor mode.
         warnings: What to know before trusting the result.
         seconds: Wall time.
     """
@@ -70,6 +78,7 @@ class DownscaleResult:
     range: tuple[float, float]
     scores: tuple[dict[str, Any], ...]
     choice: dict[str, Any] | None
+    registration: dict[str, Any] | None
     warnings: tuple[str, ...]
     seconds: float
 
@@ -111,13 +120,21 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
         job, spec = job.model_copy(update={"method": choice.method}), get_method(choice.method)
         on_event = part(on_event, CHOOSING, 1.0)
-    with AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader:
+    registration = None
+    if job.cross_sensor:
+        job, registration = registered(job, spec.guided, listen, cancel)
+    with (
+        AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader,
+        _emissivity(job) as emissivity,
+    ):
         for sentence in warnings_of(reader):
             warn(listen, sentence)
         if job.guidance and not spec.guided:
             log(listen, f"{spec.label} does not use the guidance.")
+        overpass = job.overpass or (reader.lst.product.acquired if reader.lst.product else None)
+        scene = SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity)
         with _continued(job, spec) as checkpoint, _writer(job, spec, reader, checkpoint) as writer:
-            comparisons = [_compute(job, spec, reader, writer, checkpoint, listen, cancel)]
+            comparisons = [_compute(job, spec, registration, scene, writer, checkpoint, listen, cancel)]
             writer.finish()
             if job.reference is not None:
                 progress(listen, 0.9, "Comparing with the reference")
@@ -141,6 +158,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         range=comparisons[0].output_range,
         scores=tuple(comparison.row for comparison in comparisons),
         choice=None if choice is None else choice.to_json(),
+        registration=None if registration is None else registration.to_json(),
         warnings=tuple(warnings),
         seconds=seconds,
     )
@@ -183,6 +201,25 @@ def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
     checkpoint.clear()
 
 
+@contextmanager
+def _emissivity(job: DownscaleJob) -> Iterator[AlignedReader | None]:
+    """The LST with the emissivity as its guidance, where the correction wants it."""
+    if job.emissivity is None or job.domain == "temperature":
+        yield None
+        return
+    source = GuidanceSource(path=job.emissivity, roles=("other",))
+    with AlignedReader(job.lst, (source,), job.scale) as reader:
+        yield reader
+
+
+def _derived(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, overpass: datetime | None) -> tuple[Role, ...]:
+    """Guidance to derive: what the job asks for, and what a network wants and can't make itself."""
+    if not spec.guided:
+        return ()
+    wanted = set(spec.roles) & (derivable(reader.roles, overpass) - available(reader.roles))
+    return (*job.derive, *sorted(wanted))
+
+
 def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoint: Checkpoint) -> RasterWriter:
     tags = {
         "GROKLST_METHOD": job.method,
@@ -206,7 +243,8 @@ def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoi
 def _compute(
     job: DownscaleJob,
     spec: MethodSpec,
-    reader: AlignedReader,
+    registration: Registration | None,
+    scene: SceneReader,
     writer: RasterWriter,
     checkpoint: Checkpoint,
     on_event: OnEvent,
@@ -214,12 +252,13 @@ def _compute(
 ) -> Comparison:
     """Learn from the scene, compute and write all tiles, and compare them with the input."""
     device = choose_device(job.device)
-    method = spec.build(BuildOptions(job.scale, reader.roles, device, job.seed))
-    scene = SceneReader(reader)
+    method: Downscaler = spec.build(BuildOptions(job.scale, scene.roles, device, job.seed))
+    if registration is not None and not registration.nested:
+        method = MatchedDownscaler(method, registration.psf, job.scale)
     if spec.fit_share:
         progress(on_event, 0.0, "Learning from the scene")
         method.fit(scene.sample(cancel), part(on_event, 0.02, spec.fit_share), cancel)
-    correction = Correction() if spec.consistent and job.consistency else None
+    reader, correction = scene.reader, Correction.of(job) if spec.consistent else None
     settings = Settings(method, correction, job.scale, pinned=device.type == "cuda")
     radius = correction.radius if correction else 0
     core = checkpoint.core or first_core(job.scale, job.tile)
@@ -249,6 +288,6 @@ def _compare(
     if job.method != "bicubic":
         with tempfile.TemporaryDirectory() as folder:
             baseline = Path(folder) / "bicubic.tif"
-            plain = {"method": "bicubic", "output": baseline, "report": None, "reference": None}
+            plain = {"method": "bicubic", "output": baseline, "report": None, "reference": None, "cross_sensor": False}
             downscale(job.model_copy(update=plain), ignore, cancel)
             yield compare_with_reference(baseline, reference, "Bicubic", cancel)

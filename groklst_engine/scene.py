@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from groklst_engine.bands import Role
+from groklst_engine.derive import Derivation
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
 from groklst_engine.gaps import fill_gaps
@@ -19,6 +23,9 @@ from groklst_engine.reader import AlignedReader
 SAMPLE_SIDE = 64
 """Coarse pixels per side of a sampled tile."""
 
+LOWEST_EMISSIVITY = 0.5
+"""Below this a stored value is a fill or of another scale."""
+
 SAMPLE_VALUES = 64_000_000
 """Values a sample may hold, which bounds its memory (256 MB) however large the scene."""
 
@@ -28,27 +35,50 @@ class SceneReader:
 
     Args:
         reader: The aligned rasters.
+        derive: Guidance to derive from theirs.
+        overpass: When the LST was taken, for what depends on the sun.
+        emissivity: The same LST with the emissivity as its only guidance; None: 1 everywhere.
+
+    Attributes:
+        reader: The aligned rasters.
+        roles: Of the guidance bands of a batch, in order.
+
+    Raises:
+        InputError: What is to be derived can't be.
     """
 
-    def __init__(self, reader: AlignedReader) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        reader: AlignedReader,
+        derive: Sequence[Role] = (),
+        overpass: datetime | None = None,
+        emissivity: AlignedReader | None = None,
+    ) -> None:
+        self.reader = reader
+        self._derivation = Derivation.of(reader, derive, overpass)
+        self._emissivity = emissivity
+        self.roles = reader.roles + self._derivation.roles
         self._lst_mean = torch.tensor([reader.lst.summary.mean])
-        self._guidance_means = torch.zeros(len(reader.roles))
+        self._guidance_means = torch.zeros(len(self.roles))
 
     def any_lst(self, window: CoarseWindow) -> bool:
         """Whether a window within the raster holds a valid pixel of the coarse LST."""
-        lst = self._reader.lst.read(np.arange(window.top, window.bottom), np.arange(window.left, window.right))
+        lst = self.reader.lst.read(np.arange(window.top, window.bottom), np.arange(window.left, window.right))
         return bool(np.isfinite(lst).any())
 
     def read(self, window: CoarseWindow) -> Batch:
         """One window as a batch of one, gaps filled."""
-        lst_hw, guidance_chw = self._reader.read(window)
+        lst_hw, guidance_chw = self._derivation.read(window)
         lst = torch.from_numpy(lst_hw)[None, None]
         guidance = torch.from_numpy(guidance_chw)[None]
-        s = self._reader.pair.scale
+        s = self.reader.pair.scale
         mask = torch.isfinite(lst).repeat_interleave(s, -2).repeat_interleave(s, -1)
         mask = mask & torch.isfinite(guidance).all(1, keepdim=True)
-        return Batch(fill_gaps(lst, self._lst_mean), fill_gaps(guidance, self._guidance_means), mask)
+        emissivity = None
+        if self._emissivity is not None:
+            known = torch.from_numpy(self._emissivity.read(window)[1][:1])[None]
+            emissivity = fill_gaps(known, torch.ones(1)).clamp(LOWEST_EMISSIVITY, 1)
+        return Batch(fill_gaps(lst, self._lst_mean), fill_gaps(guidance, self._guidance_means), mask, emissivity)
 
     def sample(self, cancel: CancelToken) -> Scene:
         """Tiles to learn from: all of a small scene, an even random draw of a large one.
@@ -58,7 +88,7 @@ class SceneReader:
         Raises:
             InputError: LST and guidance have no valid pixel in common.
         """
-        coarse, s = self._reader.pair.coarse, self._reader.pair.scale
+        coarse, s = self.reader.pair.coarse, self.reader.pair.scale
         corners = [
             (top, left) for top in range(0, coarse.height, SAMPLE_SIDE) for left in range(0, coarse.width, SAMPLE_SIDE)
         ]
@@ -74,17 +104,17 @@ class SceneReader:
             if not bool(batch.mask.any()):
                 continue
             tiles.append(batch)
-            budget -= (1 + len(self._reader.roles)) * batch.mask.numel()
+            budget -= (1 + len(self.roles)) * batch.mask.numel()
             if budget <= 0:
                 break
         if not tiles:
             raise InputError(
                 "LST and guidance have no valid pixel in common: check the guidance's nodata value and extent."
             )
-        if self._reader.roles:
+        if self.roles:
             statistics = Normalizer.fit((batch.guidance, batch.mask) for batch in tiles)
             self._guidance_means = torch.tensor(statistics.shift)
-        return Scene(tuple(tiles), self._reader.roles, s)
+        return Scene(tuple(tiles), self.roles, s)
 
 
 def keep_window(values: Tensor, read: CoarseWindow, keep: CoarseWindow, scale: int) -> np.ndarray:

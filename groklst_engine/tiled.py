@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -180,8 +181,8 @@ class TiledRun:
         fine = self._settings.method(batch)
         if self._settings.correction is None:
             return fine
-        lst, mask = batch.lst.to(fine.device), batch.mask.to(fine.device)
-        return self._settings.correction(fine, lst, mask, self._settings.scale)
+        there = _each(batch, lambda values: values.to(fine.device))
+        return self._settings.correction(fine, there.lst, there.mask, self._settings.scale, there.emissivity)
 
     # The writing thread.
 
@@ -200,17 +201,14 @@ class TiledRun:
 
 
 def _each(batch: Batch, function: Callable[[Tensor], Tensor]) -> Batch:
-    return replace(batch, lst=function(batch.lst), guidance=function(batch.guidance), mask=function(batch.mask))
+    fields = {name: function(values) for name, values in vars(batch).items() if values is not None}
+    return replace(batch, **fields)
 
 
 def _joined(batches: list[Batch]) -> Batch:
-    return Batch(
-        torch.cat([batch.lst for batch in batches]),
-        torch.cat([batch.guidance for batch in batches]),
-        torch.cat([batch.mask for batch in batches]),
-    )
+    names = [name for name, values in vars(batches[0]).items() if values is not None]
+    return Batch(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})
 
 
 def _split(batch: Batch, most: int) -> list[Batch]:
-    parts = zip(*(torch.split(part, most) for part in (batch.lst, batch.guidance, batch.mask)), strict=True)
-    return [Batch(*part) for part in parts]
+    return [_each(batch, itemgetter(slice(first, first + most))) for first in range(0, len(batch.lst), most)]

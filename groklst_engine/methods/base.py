@@ -11,6 +11,7 @@ from torch import Tensor
 
 from groklst_engine.bands import Role
 from groklst_engine.events import CancelToken, OnEvent
+from groklst_engine.inputs import Precision
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Batch:
         lst: ``(B, 1, h, w)`` coarse LST in kelvin.
         guidance: ``(B, C, H, W)`` guidance in its physical units; C may be 0. H = scale · h.
         mask: ``(B, 1, H, W)`` bool, False where LST or guidance is missing: filled there, nodata in the result.
+        emissivity: ``(B, 1, H, W)``, 0 to 1; None: 1 everywhere.
     """
 
     lst: Tensor
     guidance: Tensor
     mask: Tensor
+    emissivity: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,14 @@ class BuildOptions:
         roles: Of the guidance bands, in order.
         device: Where networks run.
         seed: For methods that draw random numbers.
+        precision: Of networks.
     """
 
     scale: int
     roles: tuple[Role, ...]
     device: torch.device
     seed: int = 0
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True)
