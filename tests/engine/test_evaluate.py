@@ -72,12 +72,12 @@ def test_means_are_over_the_scenes(clear: ScenePaths, cloudy: ScenePaths) -> Non
 
 def test_a_scene_too_small_for_a_method_is_left_out_with_a_warning(clear: ScenePaths) -> None:
     events: list[Event] = []
-    job = EvaluateJob(scenes=(scene(clear),), scales=(8,), methods=("self-scale", "bicubic-ibp"))
+    job = EvaluateJob(scenes=(scene(clear),), scales=(16,), methods=("self-scale-boosted", "bicubic-ibp"))
     result = evaluate(job, events.append)
     assert [row.method for row in result.rows] == ["bicubic", "bicubic-ibp"]
     warnings = [event.message for event in events if event.level == "warning"]
     assert len(warnings) == 1
-    assert warnings[0].startswith("valley x8 self-scale: ")
+    assert warnings[0].startswith("valley x16 self-scale-boosted: ")
     assert {(mean["method"], mean["scenes"]) for mean in result.to_json()["means"]} == {
         ("bicubic", 1),
         ("bicubic-ibp", 1),

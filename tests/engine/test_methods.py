@@ -1,4 +1,4 @@
-"""What the methods promise: TsHARP its polynomial, training on the scene its detail, networks their roles."""
+"""What the methods promise: TsHARP its polynomial, networks their roles."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rasters import PIXEL, block_means, fine, job_for, place_of, read, repeated, run, write
+from rasters import PIXEL, block_means, fine, place_of, read, repeated, run, write
 
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.degrade import block_mean
-from groklst_engine.errors import Cancelled, InputError
-from groklst_engine.events import CancelToken
-from groklst_engine.inputs import LstSource
+from groklst_engine.errors import InputError
 from groklst_engine.layers.local_regression import local_regression
-from groklst_engine.methods import METHODS, get_method, list_methods, self_scale
+from groklst_engine.methods import METHODS, get_method, list_methods
 from groklst_engine.methods.base import BuildOptions
-from groklst_engine.predict import downscale
 from groklst_engine.resample import upsample
 
 SCALE = 4
@@ -65,35 +62,6 @@ def test_tsharp_recovers_a_quadratic_relation(as_bands: bool, out: Path, tmp_pat
     lst = write(tmp_path / "lst.tif", block_means(truth, SCALE).astype(np.float32))
     guidance = write(tmp_path / "g.tif", bands.astype(np.float32), pixel=PIXEL / SCALE, names=names)
     np.testing.assert_allclose(fine(lst, guidance, output=out, method="tsharp"), truth, atol=0.02)
-
-
-# --- training on the scene -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_scale, "ITERATIONS", 12)
-
-
-@pytest.mark.usefixtures("short_training")
-def test_training_on_the_scene_beats_interpolation_and_repeats_itself(
-    clear: ScenePaths, out: Path, tmp_path: Path
-) -> None:
-    inputs, job = (clear.lst, clear.guidance), {"method": "self-scale", "seed": 3}
-    result = run(*inputs, output=out, **job, reference=LstSource(path=str(clear.truth)))
-    _, ours, bicubic = result.scores
-    assert ours["rmse"] < 0.8 * bicubic["rmse"]
-    assert result.scores[0]["rmse"] < 0.01
-    assert np.array_equal(fine(*inputs, output=tmp_path / "again.tif", tile=64, **job), read(out))
-
-
-@pytest.mark.usefixtures("short_training")
-def test_training_on_the_scene_can_be_cancelled(clear: ScenePaths, out: Path) -> None:
-    cancel = CancelToken()
-    job = job_for(clear.lst, clear.guidance, output=out, method="self-scale")
-    with pytest.raises(Cancelled):
-        downscale(job, lambda event: cancel.cancel() if "step 5" in event.message else None, cancel)
-    assert list(out.parent.iterdir()) == []
 
 
 # --- the local regression --------------------------------------------------------------------------------------------
