@@ -23,7 +23,7 @@ from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.recompute import recomputed
 
 SCALE, BATCH, CROP, SIDE = 4, 4, 48, 192
-STEPS = 5
+STEPS = 3
 """Of each kind, after one that also pays for preparations; the median counts."""
 
 
