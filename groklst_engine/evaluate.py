@@ -1,4 +1,8 @@
-"""Scoring methods on fine scenes by Wald's protocol: degraded, downscaled back, compared with themselves."""
+"""Scoring methods on fine scenes: by Wald's protocol, or on real pairs of two sensors.
+
+By Wald's protocol a scene is degraded, downscaled back and compared with itself. A scene that comes with a coarse LST
+of another sensor is a real pair: that LST is downscaled and compared with the fine one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,11 +20,13 @@ from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import load, sources_of
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
+from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.metrics import Scores, average, score
+from groklst_engine.real_pairs import real_pair
 from groklst_engine.wald import degrade
 
-PROTOCOL = "wald"
+Protocol = Literal["wald", "cross-sensor", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,10 @@ class EvaluationRow:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All rows of an evaluation."""
+    """All rows of an evaluation, and how they came about."""
 
     rows: tuple[EvaluationRow, ...]
+    protocol: Protocol = "wald"
 
     def mean(self, method: str, scale: int) -> dict[str, Any]:
         """Scores averaged over the scenes, and the mean of the RMSE divided by bicubic's."""
@@ -78,7 +85,7 @@ class Evaluation:
         """Rows, and the means per method and scale."""
         keys = dict.fromkeys((row.method, row.scale) for row in self.rows)
         return {
-            "protocol": PROTOCOL,
+            "protocol": self.protocol,
             "rows": [row.to_json() for row in self.rows],
             "means": [self.mean(method, scale) for method, scale in keys],
         }
@@ -98,28 +105,46 @@ def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken |
     sources = sources_of(job)
     for number, source in enumerate(sources):
         step = part(on_event, number / len(sources), (number + 1) / len(sources))
-        scene = load(source, multiple=int(np.lcm.reduce([8, *job.scales])))
-        rows += evaluate_scene(scene, job, step, cancel)
-    evaluation = Evaluation(tuple(rows))
+        if isinstance(source, SceneSource) and source.coarse is not None:
+            rows += evaluate_scene(source, job, step, cancel)
+        else:
+            rows += evaluate_scene(load(source, multiple=int(np.lcm.reduce([8, *job.scales]))), job, step, cancel)
+    pairs = {isinstance(source, SceneSource) and source.coarse is not None for source in sources}
+    evaluation = Evaluation(tuple(rows), "mixed" if len(pairs) > 1 else "cross-sensor" if True in pairs else "wald")
     if job.report is not None:
         _write(evaluation, job.report)
     return evaluation
 
 
-def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel: CancelToken) -> list[EvaluationRow]:
-    """Score all methods of a job at all its scales on one scene; ``on_event`` gets this scene's progress."""
+def evaluate_scene(
+    scene: FineScene | SceneSource, job: EvaluateJob, on_event: OnEvent, cancel: CancelToken
+) -> list[EvaluationRow]:
+    """Score all methods of a job at all its scales on one scene.
+
+    Args:
+        scene: A fine scene, or a real pair.
+        job: Methods, scales and options.
+        on_event: Gets this scene's progress.
+        cancel: Looked at after every tile.
+    """
     rows: list[EvaluationRow] = []
+    region = scene.region or scene.name
+    options = {"device": job.device, "consistency": job.consistency, "cross_sensor": job.cross_sensor}
     methods = list(dict.fromkeys(("bicubic", *job.methods)))
     with tempfile.TemporaryDirectory() as folder:
         for at, scale in enumerate(job.scales):
-            degraded = degrade(scene, scale, Path(folder))
+            degraded = (
+                real_pair(scene, scale, Path(folder))
+                if isinstance(scene, SceneSource)
+                else degrade(scene, scale, Path(folder))
+            )
             baseline = float("nan")
             for index, method in enumerate(methods):
                 done = (at + index / len(methods)) / len(job.scales)
                 progress(on_event, done, f"Scoring {method} on {scene.name} at x{scale}")
                 started = time.process_time()
                 try:
-                    fine = degraded.downscaled(method, cancel, device=job.device, consistency=job.consistency)
+                    fine = degraded.downscaled(method, cancel, **options)
                 except InputError as error:  # the scene is not for this method; others go on
                     warn(on_event, f"{scene.name} x{scale} {method}: {error}")
                     continue
@@ -127,7 +152,9 @@ def evaluate_scene(scene: FineScene, job: EvaluateJob, on_event: OnEvent, cancel
                 scores = score(fine, degraded.truth, degraded.counted)
                 baseline = scores.rmse if method == "bicubic" else baseline
                 ratio = scores.rmse / baseline
-                rows.append(EvaluationRow(scene.name, scene.region, scale, method, scores, ratio, seconds))
+                rows.append(
+                    EvaluationRow(scene.name, region, scale, method, scores, ratio, seconds)
+                )
                 log(on_event, f"{scene.name} x{scale} {method}: RMSE {scores.rmse:.3f} K")
     return rows
 

@@ -196,8 +196,8 @@ def _explained(samples: Sequence[_Sample], rows: float, columns: float, sigma: f
     """Share of the LST's local variance that the guidance explains, seen with this shift and width."""
     features, lst = [], []
     for sample in samples:
-        seen = F.conv2d(sample.features, _kernel(sample.scale, rows, sigma)[:, None], stride=(sample.scale, 1))
-        seen = F.conv2d(seen, _kernel(sample.scale, columns, sigma)[None], stride=(1, sample.scale))
+        seen = F.conv2d(sample.features, _kernel(sample.scale, rows, sigma)[..., None], stride=(sample.scale, 1))
+        seen = F.conv2d(seen, _kernel(sample.scale, columns, sigma)[..., None, :], stride=(1, sample.scale))
         features.append(local_part(seen)[:, 0][:, sample.kept].T)
         lst.append(sample.lst[sample.kept])
     x, y = torch.cat(features), torch.cat(lst)
