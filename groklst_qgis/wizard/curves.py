@@ -31,7 +31,8 @@ class Curves(FigureCanvasQTAgg):
         """Draw all metrics so far."""
         losses = [(row["step"], row["loss"]) for row in metrics if "step" in row and "loss" in row]
         scores = [(row["step"], row["rmse"], row.get("rmse_to_bicubic")) for row in metrics if "rmse" in row]
-        self._draw(self._loss, "Loss", [point[0] for point in losses], [([y for _, y in losses], _LOSS, "-", "")])
+        style = "o-" if len(losses) < 20 else "-"  # a single point makes no line
+        self._draw(self._loss, "Loss", [point[0] for point in losses], [([y for _, y in losses], _LOSS, style, "")])
         if len(losses) > 1 and min(y for _, y in losses) > 0:
             self._loss.set_yscale("log")
         steps = [point[0] for point in scores]

@@ -26,10 +26,11 @@ def provider(qgis_app: Any) -> Iterator[GroklstProvider]:
 
 
 @pytest.fixture
-def context() -> QgsProcessingContext:
+def context() -> Iterator[QgsProcessingContext]:
     context = QgsProcessingContext()
     context.setProject(QgsProject.instance())
-    return context
+    yield context
+    context.temporaryLayerStore().removeAllMapLayers()  # layers that outlive the provider crash QGIS
 
 
 @pytest.fixture
@@ -47,11 +48,9 @@ def run(provider: GroklstProvider, context: QgsProcessingContext) -> Callable[..
     """Run an algorithm for real."""
 
     def run(name: str, **parameters: Any) -> dict[str, Any]:
-        feedback = QgsProcessingFeedback(False)
         algorithm = provider.algorithm(name)
         assert algorithm.checkParameterValues(parameters, context) == (True, "")
-        results, _ = algorithm.run(parameters, context, feedback, catchExceptions=False)
-        assert feedback.progress() > 0
+        results, _ = algorithm.run(parameters, context, QgsProcessingFeedback(False), catchExceptions=False)
         return results
 
     return run

@@ -1,4 +1,4 @@
-"""The training wizard's pages, with an engine that only pretends; ``test_training_engine.py`` has the real one."""
+"""The training wizard's pages, with an engine that only pretends; the test in QGIS Desktop has the real one."""
 
 from __future__ import annotations
 
