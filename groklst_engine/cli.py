@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "groklst downscale --lst modis.tif --guidance s2.tif:blue,green,red,nir dem.tif --scale 4 -o fine.tif",
     )
     add_inputs(downscale)
-    add_fields(downscale, DownscaleJob, "mask", "scale", "method", "output", "report")
+    add_fields(downscale, DownscaleJob, "mask", "scale", "steps", "method", "output", "uncertainty", "report")
     downscale.add_argument(
         "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
     )

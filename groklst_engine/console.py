@@ -75,6 +75,8 @@ def show_downscale(result: Mapping[str, Any]) -> str:
     )
     if result["choice"]:
         text += f"\n{result['choice']['reason']}"
+    if result["uncertainty"]:
+        text += f"\nStandard error: {result['uncertainty']}"
     if result["report_html"]:
         text += f"\nReport: {result['report_html']}"
     if result["scores"]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 THERMAL_RAMP = "inferno"
 DIFFERENCE_RAMP = "RdBu_r"
+ERROR_RAMP = "viridis"
 
 _INK = "#010203"  # a colour nothing else has; the page's text colour takes its place
 _GREY = "#8c8c8c"
@@ -49,11 +50,21 @@ def _finite(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def shared_limits(panels: tuple[Panel, ...]) -> tuple[float, float]:
     """Colour range for maps that must be comparable: 2 to 98 % of all their values."""
-    values = np.concatenate([_finite(panel.values) for panel in panels if not panel.diverging] or [np.empty(0)])
+    values = np.concatenate([_finite(panel.values) for panel in panels if is_temperature(panel)] or [np.empty(0)])
     if not values.size:
         return 0.0, 1.0
     low, high = (float(limit) for limit in np.percentile(values, (2, 98)))
     return (low, high) if high - low > 1e-3 else (low - 0.5, high + 0.5)
+
+
+def is_temperature(panel: Panel) -> bool:
+    """Whether a panel shares the colour range of the temperatures."""
+    return not panel.diverging and panel.quantity == "Temperature"
+
+
+def own_limits(panel: Panel) -> tuple[float, float]:
+    """Colour range from 0 that 98 % of the panel's values fit into."""
+    return 0.0, difference_limits(panel)[1]
 
 
 def difference_limits(panel: Panel) -> tuple[float, float]:
@@ -84,7 +95,7 @@ def draw_map(panel: Panel, limits: tuple[float, float], name: str) -> str:
         axes.patch.set(hatch="////", edgecolor=_GREY, linewidth=0)
         image = axes.imshow(
             values,
-            cmap=DIFFERENCE_RAMP if panel.diverging else THERMAL_RAMP,
+            cmap=DIFFERENCE_RAMP if panel.diverging else THERMAL_RAMP if is_temperature(panel) else ERROR_RAMP,
             vmin=limits[0],
             vmax=limits[1],
             extent=panel.extent,
@@ -103,7 +114,7 @@ def draw_map(panel: Panel, limits: tuple[float, float], name: str) -> str:
             figure.colorbar(image, cax=bar, orientation="horizontal", extend=extend)
             bar.tick_params(length=2.5, width=0.6, labelsize=8)
             bar.xaxis.set_major_locator(MaxNLocator(nbins=6))
-            bar.set_xlabel(f"{'Difference' if panel.diverging else 'Temperature'} ({panel.unit})", fontsize=8.5)
+            bar.set_xlabel(f"{'Difference' if panel.diverging else panel.quantity} ({panel.unit})", fontsize=8.5)
         else:
             _say(axes, "No data")
         return _svg(figure, name)

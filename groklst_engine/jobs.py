@@ -6,10 +6,11 @@ file: ``parse_job`` turns any violation into one ``InputError``.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from groklst_engine.errors import InputError
 from groklst_engine.inputs import (
@@ -77,7 +78,9 @@ class DownscaleJob(Physics, InspectJob):
 
     Attributes:
         method: A method, a shipped or registered weights name, or the path of a weights file.
+        steps: Scales of the steps in which to downscale, such as 2,2; empty: in one.
         output: GeoTIFF to write.
+        uncertainty: Write the standard error of each pixel beside the output, to a file that ends in _uncertainty.tif.
         report: Folder for ``report.html`` and ``report.json``; None writes none.
         reference: A fine LST to score the result against.
         overwrite: Whether an existing output may be replaced.
@@ -94,7 +97,9 @@ class DownscaleJob(Physics, InspectJob):
     kind: Literal["downscale"] = "downscale"  # type: ignore[assignment]
     scale: int = Field(ge=2, le=64)
     method: str = DEFAULT_METHOD
+    steps: tuple[Scale, ...] = ()
     output: Path
+    uncertainty: bool = False
     report: Path | None = None
     reference: LstSource | None = None
     overwrite: bool = False
@@ -106,6 +111,24 @@ class DownscaleJob(Physics, InspectJob):
     seed: int = 0
     candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
     budget: float = Field(300.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_steps(cls, fields: Any) -> Any:
+        """A scale such as ``2,2`` is one of several steps."""
+        if isinstance(fields, dict) and "," in str(fields.get("scale", "")):
+            steps = str(fields["scale"]).split(",")
+            if all(step.strip().isdigit() for step in steps):
+                return {**fields, "scale": math.prod(map(int, steps)), "steps": steps}
+        return fields
+
+    @model_validator(mode="after")
+    def _steps_make_the_scale(self) -> DownscaleJob:
+        if self.steps and math.prod(self.steps) != self.scale:
+            raise ValueError(f"the steps {self.steps} do not make the scale {self.scale}")
+        if self.steps and self.uncertainty:
+            raise ValueError("a standard error is there for a single step only: leave it out, or the steps")
+        return self
 
     @field_validator("candidates")
     @classmethod

@@ -5,18 +5,20 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from groklst_engine.auto import choose
 from groklst_engine.bands import Role
+from groklst_engine.closed_loop import ClosedLoop
 from groklst_engine.consistency import Correction
 from groklst_engine.cross_sensor import registered
 from groklst_engine.derive import derivable
 from groklst_engine.device import choose_device
-from groklst_engine.errors import ModelError, OutputError, is_out_of_memory
+from groklst_engine.errors import InputError, ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.indices import available
 from groklst_engine.inputs import GuidanceSource, LstSource
@@ -37,12 +39,13 @@ from groklst_engine.scene import SceneReader
 from groklst_engine.scoring import Comparison, InputComparison, compare_with_reference
 from groklst_engine.summary import report_of
 from groklst_engine.tiled import Settings, TiledRun
+from groklst_engine.uncertainty import Calibration, calibrate, uncertainty_path, write_uncertainty
 from groklst_engine.units import Unit
 
 CHOOSING = 0.4
 """Share of a run's time in which ``auto`` chooses, for progress."""
 
-NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory")
+NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory", "uncertainty")
 """Fields of a job on which the values of its output do not depend."""
 
 
@@ -52,6 +55,7 @@ class DownscaleResult:
 
     Attributes:
         output: The fine LST.
+        uncertainty: Its standard error, if one was asked for and can be told.
         report_html: The report, if one was asked for.
         report_json: The same for programs.
         method: Name of the method, for ``auto`` of the chosen one.
@@ -68,6 +72,7 @@ class DownscaleResult:
     """
 
     output: Path
+    uncertainty: Path | None
     report_html: Path | None
     report_json: Path | None
     method: str
@@ -111,12 +116,14 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
             warnings.append(event.message)
         on_event(event)
 
+    if job.steps:
+        from groklst_engine.stepwise import downscale_stepwise  # which runs this function for each step
+
+        return downscale_stepwise(job, on_event, cancel)
     spec = get_method(job.method)
     _check(job, spec)
     choice = None
     if job.method == AUTO:
-        from groklst_engine.auto import choose  # which runs downscale() itself
-
         choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
         job, spec = job.model_copy(update={"method": choice.method}), get_method(choice.method)
         on_event = part(on_event, CHOOSING, 1.0)
@@ -133,21 +140,30 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
             log(listen, f"{spec.label} does not use the guidance.")
         overpass = job.overpass or (reader.lst.product.acquired if reader.lst.product else None)
         scene = SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity)
-        with _continued(job, spec) as checkpoint, _writer(job, spec, reader, checkpoint) as writer:
+        with (
+            _continued(job, spec) as checkpoint,
+            _writer(job, spec, reader, checkpoint) as writer,
+            ExitStack() as stack,
+        ):
             comparisons = [_compute(job, spec, registration, scene, writer, checkpoint, listen, cancel)]
             writer.finish()
+            error = None
+            if job.uncertainty and (calibration := _calibration(job, listen, cancel)):
+                errors = stack.enter_context(_error_writer(job, reader))
+                error = write_uncertainty(writer.part, errors, calibration, comparisons[0].output_map.shape, cancel)
             if job.reference is not None:
-                progress(listen, 0.9, "Comparing with the reference")
+                progress(listen, 0.94, "Comparing with the reference")
                 comparisons += _compare(job, job.reference, spec, writer.part, cancel)
             seconds = time.monotonic() - started
             html, json = None, None
             if job.report is not None:
                 progress(listen, 0.97, "Writing the report")
-                html, json = report_of(job, spec, reader, comparisons, choice, tuple(warnings), seconds)
+                html, json = report_of(job, spec, reader, comparisons, choice, error, tuple(warnings), seconds)
         unit, fine = reader.lst.unit, reader.pair.fine
     progress(listen, 1.0, "Done")
     return DownscaleResult(
         output=job.output,
+        uncertainty=None if error is None else error.path,
         report_html=html,
         report_json=json,
         method=job.method,
@@ -167,6 +183,8 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
 def _check(job: DownscaleJob, spec: MethodSpec) -> None:
     """Refuse before any work what could only fail at the end."""
     check_output(job.output, job.overwrite)
+    if job.uncertainty:
+        check_output(uncertainty_path(job.output), job.overwrite)
     inputs = [source.path for source in (job.lst, *job.guidance, job.reference) if source is not None]
     if job.output.exists() and any(Path(name).exists() and job.output.samefile(name) for name in inputs):
         raise OutputError(f"The output '{job.output}' is also an input: choose another name.")
@@ -240,6 +258,28 @@ def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoi
     )
 
 
+def _calibration(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> Calibration | None:
+    """What the closed loop tells of the method's errors; None where the scene is too small for it."""
+    progress(on_event, 0.9, "Finding out how far the result can be trusted")
+    try:
+        with ClosedLoop(job, cancel) as loop:
+            return calibrate(loop, job.method, job.scale)
+    except InputError as error:
+        warn(on_event, f"No standard error can be given. {error}")
+        return None
+
+
+def _error_writer(job: DownscaleJob, reader: AlignedReader) -> RasterWriter:
+    return RasterWriter(
+        uncertainty_path(job.output),
+        reader.pair.fine,
+        unit="K",
+        description="Standard error of the land surface temperature",
+        tags={"GROKLST_METHOD": job.method, "GROKLST_OF": job.output.name},
+        overwrite=job.overwrite,
+    )
+
+
 def _compute(
     job: DownscaleJob,
     spec: MethodSpec,
@@ -289,5 +329,6 @@ def _compare(
         with tempfile.TemporaryDirectory() as folder:
             baseline = Path(folder) / "bicubic.tif"
             plain = {"method": "bicubic", "output": baseline, "report": None, "reference": None, "cross_sensor": False}
+            plain |= {"uncertainty": False}
             downscale(job.model_copy(update=plain), ignore, cancel)
             yield compare_with_reference(baseline, reference, "Bicubic", cancel)

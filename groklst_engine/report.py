@@ -27,7 +27,8 @@ class Panel:
         values: ``(H, W)``; NaN and infinities are nodata.
         extent: Left, right, bottom and top edge in CRS units.
         unit: Of the values.
-        diverging: A difference, coloured around 0; other panels share one colour range.
+        diverging: A difference, coloured around 0; temperatures share one colour range.
+        quantity: What is shown, if it is no difference.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Panel:
     extent: tuple[float, float, float, float]
     unit: Unit
     diverging: bool = False
+    quantity: str = "Temperature"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Report:
         scores: Rows with ``label``, ``protocol``, ``rmse``, ``mae``, ``bias`` (K), ``cc``, ``rsd`` and ``n``.
         trials: Methods tried in the closed loop: ``method``, ``rmse`` (K), ``ratio``, ``blocks`` and ``seconds``.
         trial_note: One sentence about them.
+        reliability: Rows of ``multiple`` of the standard error, ``nominal`` and ``actual`` share of errors within.
         warnings: What to know before trusting the result, in plain words.
         parameters: The job in full.
         provenance: Versions, weights, inputs, time.
@@ -95,6 +98,7 @@ class Report:
     scores: tuple[Mapping[str, float | str | int], ...] = ()
     trials: tuple[Mapping[str, float | str], ...] = ()
     trial_note: str = ""
+    reliability: tuple[Mapping[str, float], ...] = ()
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -172,6 +176,7 @@ def report_content(report: Report) -> dict[str, Any]:
             "scores": report.scores,
             "trials": report.trials,
             "trial_note": report.trial_note,
+            "reliability": report.reliability,
             "parameters": report.parameters,
             "provenance": report.provenance,
         }
@@ -215,7 +220,8 @@ def _html(report: Report, content: Mapping[str, Any]) -> str:
     limits = figures.shared_limits(report.panels)
     maps = []
     for number, (panel, statistics) in enumerate(zip(report.panels, content["maps"], strict=True)):
-        panel_limits = figures.difference_limits(panel) if panel.diverging else limits
+        own = figures.difference_limits if panel.diverging else figures.own_limits
+        panel_limits = limits if figures.is_temperature(panel) else own(panel)
         svg = Markup(figures.draw_map(panel, panel_limits, f"map{number}"))
         maps.append({**statistics, "diverging": panel.diverging, "svg": svg})
     return render(

@@ -20,6 +20,7 @@ from groklst_engine.units import offset_to_kelvin
 
 if TYPE_CHECKING:
     from groklst_engine.auto import Choice
+    from groklst_engine.uncertainty import ResultError
 
 SCATTER_POINTS = 20_000
 
@@ -30,6 +31,7 @@ def report_of(
     reader: AlignedReader,
     comparisons: list[Comparison],
     choice: Choice | None,
+    error: ResultError | None,
     warnings: tuple[str, ...],
     seconds: float,
 ) -> tuple[Path, Path]:
@@ -41,6 +43,7 @@ def report_of(
         reader: The inputs.
         comparisons: With the input and, if there was a reference, of result and bicubic with it.
         choice: What ``auto`` tried and chose; None where the method was given.
+        error: What is known of the result's errors, if that was asked for.
         warnings: What the run warned of.
         seconds: How long it took.
 
@@ -69,6 +72,8 @@ def report_of(
     ]
     if judged is not with_input:
         panels.append(panel("Reference", judged.other_map))
+    if error is not None:
+        panels.append(Panel("Standard error of the result", error.map, extent, "K", quantity="Standard error"))
     panels.append(panel(f"Result − {other.lower()}", judged.output_map - judged.other_map, difference=True))
     both = np.isfinite(judged.output_map) & np.isfinite(judged.other_map)
     x, y = judged.other_map[both] - offset, judged.output_map[both] - offset
@@ -85,6 +90,7 @@ def report_of(
         scores=tuple(comparison.row for comparison in comparisons),
         trials=() if choice is None else tuple(asdict(trial) for trial in choice.trials),
         trial_note="" if choice is None else choice.reason,
+        reliability=() if error is None else tuple(asdict(row) for row in error.calibration.reliability),
         warnings=warnings,
         parameters=job.model_dump(mode="json"),
         provenance={

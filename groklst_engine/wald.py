@@ -24,7 +24,6 @@ from groklst_engine.events import CancelToken, ignore
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.jobs import DownscaleJob
-from groklst_engine.predict import downscale
 from groklst_engine.raster import NODATA, Floats
 
 
@@ -59,6 +58,8 @@ class DegradedScene:
         Raises:
             GroklstError: The method or the scene cannot be used.
         """
+        from groklst_engine.predict import downscale  # which itself tries methods in this way
+
         output = self.lst.with_name("fine.tif")
         guidance = () if self.guidance is None else (GuidanceSource(path=str(self.guidance), roles=self.roles),)
         lst = LstSource(path=str(self.lst), unit="K")

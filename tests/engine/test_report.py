@@ -142,7 +142,16 @@ def test_json_has_the_same_content_and_no_pixels(tmp_path: Path) -> None:
     content = json.loads(path.read_text("utf-8"))
     assert content == report_content(report)
     words = ["title", "summary", "warnings"]
-    assert list(content) == [*words, "maps", "scores", "trials", "trial_note", "parameters", "provenance"]
+    assert list(content) == [
+        *words,
+        "maps",
+        "scores",
+        "trials",
+        "trial_note",
+        "reliability",
+        "parameters",
+        "provenance",
+    ]
     assert content["scores"][0] == {
         "label": "bicubic", "protocol": "reference", "rmse": 1.23456, "mae": 1.0, "bias": -0.25, "cc": None,
         "rsd": 0.01234, "n": 3500,
