@@ -72,3 +72,21 @@ def test_bad_input(
     assert sentence in process.stderr
     assert "Traceback" not in process.stderr + process.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_algorithms_are_there(qgis_process: Run) -> None:
+    listed = qgis_process("list").stdout
+    for name in ("downscale", "preparedataset", "train", "evaluate", "benchmark"):
+        assert f"groklst:{name}" in listed
+
+
+def test_a_data_set_is_prepared(qgis_process: Run, layers: dict[str, str], tmp_path: Path) -> None:
+    fine = scene.make_fine_lst(tmp_path / "fine.tif")
+    sources = [f"LST={fine}", f"GUIDANCE={layers['reflectance']}"]
+    output = tmp_path / "dataset"
+    process = qgis_process("run", "groklst:preparedataset", "--", *sources, "SCALES=4", "CROP=64", f"OUTPUT={output}")
+    assert process.returncode == 0, process.stderr
+    assert (output / "manifest.json").is_file()
+    process = qgis_process("run", "groklst:train", "--", f"DATASET={output}", "SCALES=x", f"OUTPUT={tmp_path / 'w'}")
+    assert process.returncode == 1
+    assert "'x' is no scale: give whole numbers of 2 or more, such as 2, 4." in process.stderr

@@ -14,6 +14,7 @@ from groklst_qgis import engine as engine_module
 from groklst_qgis.dock import GroklstDock
 from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineProcess
 from groklst_qgis.preflight import format_pixel
+from groklst_qgis.weights_dialog import WeightsDialog
 
 AddRaster = Callable[..., Any]
 
@@ -301,6 +302,30 @@ def test_stop_ends_a_running_job(dock: GroklstDock, qtbot: Any) -> None:
     dock.stop()
     engine_module.stop_all()
     qtbot.waitUntil(lambda: not EngineProcess.running)
+
+
+def test_new_weights_are_methods_at_once(dock: GroklstDock, qtbot: Any) -> None:
+    dock.method.ask_again("slow")
+    assert not dock.method.method_combo.isEnabled()
+    qtbot.waitUntil(dock.method.method_combo.isEnabled, timeout=10_000)
+    assert dock.method.method()["name"] == "slow"
+    dock.method.ask_again()
+    qtbot.waitUntil(dock.method.method_combo.isEnabled, timeout=10_000)
+    assert dock.method.method()["name"] == "slow", "the present choice is kept"
+
+
+def test_weights_and_training_are_a_click_away(
+    dock: GroklstDock, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROKLST_WEIGHTS", str(tmp_path / "registry"))
+    with qtbot.waitSignal(dock.training_wanted):
+        dock.method.train_button.click()
+    dock.method.weights_button.click()
+    dialog = dock.findChild(WeightsDialog)
+    qtbot.waitUntil(lambda: dialog.list.topLevelItemCount() == 1, timeout=10_000)
+    dialog.weights_changed.emit()
+    qtbot.waitUntil(dock.method.method_combo.isEnabled, timeout=10_000)
+    dialog.close()
 
 
 def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:

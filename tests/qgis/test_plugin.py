@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from qgis.core import QgsApplication
-from qgis.PyQt.QtWidgets import QAction, QMainWindow
+from qgis.PyQt.QtWidgets import QAction, QMainWindow, QWizard
 
 import groklst_qgis
 from groklst_qgis.engine import Engine, EngineProcess
@@ -54,6 +54,23 @@ def test_life_of_the_plugin(iface: MagicMock, fake_engine: Engine, qtbot: Any) -
     iface.unregisterOptionsWidgetFactory.assert_called_once()
     assert QgsApplication.processingRegistry().providerById("groklst") is None
     qtbot.waitUntil(lambda: not EngineProcess.running)
+
+
+def test_one_wizard_at_a_time(iface: MagicMock, fake_engine: Engine, qtbot: Any) -> None:
+    plugin = groklst_qgis.classFactory(iface)
+    plugin.initGui()
+    train = iface.mainWindow().findChild(QAction, "groklstTrainAction")
+    train.trigger()
+    train.trigger()
+    (wizard,) = iface.mainWindow().findChildren(QWizard)
+    assert wizard.isVisible()
+    wizard.registered.emit("slow")
+    dock = iface.addTabifiedDockWidget.call_args[0][1]
+    qtbot.waitUntil(lambda: dock.method.method_combo.isEnabled(), timeout=10_000)
+    assert dock.method.method()["name"] == "slow"
+    plugin.unload()
+    assert not wizard.isVisible()
+    qtbot.waitUntil(lambda: not EngineProcess.running, timeout=10_000)
 
 
 def test_plugin_without_a_screen() -> None:
