@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton
 
 from .engine import Engine, EngineError, find_engine
-from .task import EngineTask
+from .question import Question
 
 _USUAL_SCALES = (2, 3, 4, 5, 6, 8, 10, 16)
 
@@ -60,7 +59,9 @@ class MethodBox(QGroupBox):
         layout.addRow(own)
 
         self._engine: Engine | None = None
-        self._task: EngineTask | None = None
+        self._question = Question("Ask GrokLST's engine for its methods", 0, self)
+        self._question.answered.connect(self._take_answer)
+        self._question.failed.connect(self._fail)
         self._wanted = ""  # method to choose when the engine has answered; empty for its default
         self.method_combo.currentIndexChanged.connect(self._choose_method)
         self.scale_combo.currentTextChanged.connect(self.changed)
@@ -82,10 +83,7 @@ class MethodBox(QGroupBox):
         self.stop()
         self._engine = engine
         self._show_methods([], "Asking the engine for its methods…")
-        self._task = EngineTask("Ask GrokLST's engine for its methods", {"kind": "probe"}, engine, quiet=True)
-        self._task.succeeded.connect(self._take_answer)
-        self._task.failed.connect(self._fail)
-        QgsApplication.taskManager().addTask(self._task)
+        self._question.ask({"kind": "probe"})
 
     def ask_again(self, choose: str = "") -> None:
         """Weights have come or gone: ask for the methods again.
@@ -101,11 +99,8 @@ class MethodBox(QGroupBox):
 
     def stop(self) -> None:
         """Wait no longer for the engine's answer."""
-        if self._task is not None:
-            self._task.succeeded.disconnect()
-            self._task.failed.disconnect()
-            self._task.cancel()
-            self._task = None
+        if self._question.open:
+            self._question.stop()
             self._engine = None
 
     def method(self) -> dict[str, Any]:
@@ -133,7 +128,6 @@ class MethodBox(QGroupBox):
         return int(text)
 
     def _take_answer(self, answer: dict[str, Any]) -> None:
-        self._task = None
         self._show_methods(answer["methods"], "")
         names = [method["name"] for method in answer["methods"]]
         chosen = next((name for name in (self._wanted, answer["default_method"]) if name in names), None)
@@ -146,7 +140,6 @@ class MethodBox(QGroupBox):
         )
 
     def _fail(self, sentence: str) -> None:
-        self._task = None
         self._engine = None  # ask again when the dock is shown again
         self._show_methods([], sentence)
         self.settings_button.show()

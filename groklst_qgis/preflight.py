@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsUnitTypes
+from qgis.core import QgsCoordinateReferenceSystem, QgsUnitTypes
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
@@ -20,7 +20,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from .engine import EngineError
-from .task import EngineTask
+from .question import Question
 
 _COLUMNS = ("CRS", "Pixel", "Coverage")
 _DELAY_MS = 400  # typing and clicking on is cheaper than asking the engine at each step
@@ -67,7 +67,9 @@ class PreflightBox(QGroupBox):
 
         self._make_job = make_job
         self._names: list[str] = []
-        self._task: EngineTask | None = None
+        self._question = Question("Check the layers for GrokLST", 0, self)
+        self._question.answered.connect(self._show_answer)
+        self._question.failed.connect(self._show_problem)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MS)
@@ -80,11 +82,7 @@ class PreflightBox(QGroupBox):
     def stop(self) -> None:
         """Check nothing, and forget what is being checked."""
         self._timer.stop()
-        if self._task is not None:
-            self._task.succeeded.disconnect()
-            self._task.failed.disconnect()
-            self._task.cancel()
-            self._task = None
+        self._question.stop()
 
     def _check(self) -> None:
         self.stop()
@@ -94,13 +92,9 @@ class PreflightBox(QGroupBox):
             self._show_problem(str(error))
             return
         self._say("Checking the layers…")
-        self._task = EngineTask("Check the layers for GrokLST", job, quiet=True)
-        self._task.succeeded.connect(self._show_answer)
-        self._task.failed.connect(self._show_problem)
-        QgsApplication.taskManager().addTask(self._task)
+        self._question.ask(job)
 
     def _show_answer(self, answer: dict[str, Any]) -> None:
-        self._task = None
         self._fill_table(answer["layers"])
         fine = answer["fine"]
         pixel = format_pixel(fine["pixel"], fine["crs"])
@@ -135,7 +129,6 @@ class PreflightBox(QGroupBox):
         return item
 
     def _show_problem(self, sentence: str) -> None:
-        self._task = None
         self.table.hide()
         self._say(sentence, QStyle.StandardPixmap.SP_MessageBoxCritical)
 

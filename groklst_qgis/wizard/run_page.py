@@ -93,7 +93,9 @@ class RunPage(QWizardPage):
     def attach(self, training: Training) -> None:
         """Show a training, with everything it has said so far."""
         self.training = training
-        self.log.setPlainText("\n".join(training.log))
+        self.log.clear()
+        for line in training.log:
+            self.log.appendPlainText(line)
         training.changed.connect(self._show_state)
         training.metric_added.connect(self._show_metrics)
         training.logged.connect(self.log.appendPlainText)

@@ -44,6 +44,7 @@ class TrainingWizard(QWizard):
         self.setWindowIcon(QIcon(str(resource("icons/groklst.svg"))))
         self.setWizardStyle(QWizard.WizardStyle.ModernStyle)
         self.setOption(QWizard.WizardOption.NoBackButtonOnStartPage)
+        self.setOption(QWizard.WizardOption.NoCancelButtonOnLastPage)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setButtonText(QWizard.WizardButton.CancelButton, "Close")
         self.setButtonText(QWizard.WizardButton.FinishButton, "Close")
