@@ -44,7 +44,7 @@ class ImportDialog(QDialog):
         super().__init__(parent)
         self.setObjectName("GroklstImportDialog")
         self.setWindowTitle("Import weights")
-        self.resize(720, 620)
+        self.resize(780, 680)
         hint = QLabel(_HINT)
         hint.setWordWrap(True)
         self.file = QgsFileWidget()
