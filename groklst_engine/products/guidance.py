@@ -1,14 +1,11 @@
 """Guidance products: reflectance, albedo, land cover and elevation.
 
-Scales, fills and bits follow the products' user guides:
+Scales, fills and bits, and where they were confirmed:
 
-* MOD09, MYD09: Vermote et al., *MODIS Surface Reflectance User's Guide*, collection 6, state flags of table 13.
-* MCD43A3: Strahler et al., *MODIS BRDF/Albedo Product User Guide*, collection 6.1.
-* Landsat: USGS LSDS-1619, *Landsat 8-9 Collection 2 Level 2 Science Product Guide*; LSDS-1618 for Landsat 4-7.
-* Sentinel-2: ESA, *Sentinel-2 Products Specification Document*: quantification 10,000, BOA offset −1000 from
-  processing baseline 04.00, scene classification classes.
-* MCD12Q1: Sulla-Menashe and Friedl, *User Guide to Collection 6.1 MODIS Land Cover Type*.
-* Elevation: NASA LP DAAC, *SRTMGL1* and *ASTGTM*; Copernicus, *DEM Product Handbook*.
+* MOD09, MYD09: attributes of files of MOD09GA, MYD09GQ, MOD09Q1 and MYD09A1 as NASA's OPeNDAP servers list them.
+* Landsat, Sentinel-2's offset, bands as Earth Engine names them, quality of MCD43A3: Earth Engine data catalogue.
+* Sentinel-2's classes, MCD43A3's scale and fill: public readers that agree with each other.
+* Not confirmed in a source: the fill of MCD12Q1 and of elevation, for files that do not declare their own.
 """
 
 from __future__ import annotations
@@ -73,6 +70,8 @@ GUIDANCE_RULES: tuple[Rule, ...] = (
             ("state_1km_1", _MODIS_STATE),
             ("state_1km", _MODIS_STATE),
             ("sur_refl_state_500m", _MODIS_STATE),
+            ("sur_refl_state_250m", _MODIS_STATE),
+            ("StateQA", _MODIS_STATE),  # as Earth Engine calls it
             ("QC_250m_1", (Bits(0, 2, frozenset({0, 1})),)),
             ("QC_250m", (Bits(0, 2, frozenset({0, 1})),)),
         ),
@@ -103,7 +102,7 @@ GUIDANCE_RULES: tuple[Rule, ...] = (
         quality=(("_SCL", (_SCENE_CLASSES,)),),
         roles=_MSI,
     ),
-    Rule("MCD12Q1", "MODIS land cover", layer=r"LC_(?:Type|Prop)\d", fills=(255,), roles={"": "landcover"}),
+    Rule("MCD12Q1", "MODIS land cover", layer=r"LC_(?:Type|Prop)\d(?!_Assess)", fills=(255,), roles={"": "landcover"}),
     Rule(
         "DEM",
         "Elevation",

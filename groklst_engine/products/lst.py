@@ -1,15 +1,15 @@
 """LST products: what they are called, how they are packed, which pixels are good.
 
-Scales, fills and bits follow the products' user guides:
+Scales, fills and bits, and where they were confirmed:
 
-* MOD11, MYD11: Wan, *MODIS Land Surface Temperature Products Users' Guide*, collection 6.1, tables 9 and 13.
-* VNP21, VJ121, MOD21, MYD21: Hulley et al., *VIIRS/MODIS LST&E User Guide*, and the LAADS file specifications.
-* Landsat: USGS LSDS-1619, *Landsat 8-9 Collection 2 Level 2 Science Product Guide*; LSDS-1618 for Landsat 4-7.
-* ECOSTRESS: Hulley and Freepartner, *ECOSTRESS Level 2 Product User Guide* (LST&E and cloud).
-* SLSTR: Copernicus, *Sentinel-3 SLSTR Land User Handbook*; the summary and Bayesian cloud flags.
-* ASTER: NASA LP DAAC, *AST_08 v003* page and *ASTER L2 Processing User's Guide*.
-* ERA5-Land: ECMWF, *ERA5-Land data documentation*; variable ``skt``.
-* SDGSAT-1: International Research Center of Big Data for SDGs, *SDGSAT-1 data users handbook*.
+* MOD11, MYD11: Earth Engine data catalogue.
+* MOD21, MYD21, VNP21A1, VNP21A2: LAADS file specifications; attributes of files of MYD21A1D and MYD21A2 as NASA's
+  OPeNDAP servers list them. VNP21: public readers of its files. Not confirmed: that its QC has the daily bits.
+* Landsat: Earth Engine data catalogue (Collection 2 Level 2).
+* ECOSTRESS: *Level 2 Product User Guide*, collection 3: tables 3, 6 and 7.
+* SLSTR: flags as the readers of SNAP and ORAC have them; names of files and variables in public readers.
+* ASTER: LP DAAC, page of AST_08 (scale). Not confirmed: 2000 as a mark of failure; it is 200 K, colder than any land.
+* ERA5-Land: the name ``skt`` in public files. SDGSAT-1: not confirmed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from __future__ import annotations
 from groklst_engine.products.model import Bits, Rule
 
 _PRODUCED = Bits(0, 2, frozenset({0, 1}))
+_CLOUD_FREE = Bits(4, 2, frozenset({0}))
+"""Of the 16-bit QC; not thin cirrus (1), within two pixels of a cloud (2), or cloudy (3)."""
 _CLEAR_BYTE = Bits(0, 8, frozenset({0}))
 _LANDSAT_CLEAR = Bits(0, 6, frozenset({0}))
 """QA_PIXEL bits 0 to 5: fill, dilated cloud, cirrus, cloud, cloud shadow, snow."""
@@ -45,7 +47,8 @@ LST_RULES: tuple[Rule, ...] = (
         scale=0.02,
         fills=(0,),
         valid=(7500, 65535),
-        quality=((r"QC_\1", (_PRODUCED,)), ("QC", (_PRODUCED,))),
+        # the daily QC has 16 bits; that of eight days has 8, none of them for clouds
+        quality=(("QC", (_PRODUCED, _CLOUD_FREE)), (r"QC_\1", (_PRODUCED,))),
         view_time=r"View_Time",
         overpass={"day": 13.5, "night": 1.5, "": 13.5},
         psf="triangular",
@@ -61,7 +64,7 @@ LST_RULES: tuple[Rule, ...] = (
         scale=0.02,
         fills=(0,),
         valid=(7500, 65535),
-        quality=(("QC", (_PRODUCED,)),),
+        quality=(("QC", (_PRODUCED, _CLOUD_FREE)),),
         error="LST_err",
         error_scale=0.04,
         overpass={"": 13.5},
@@ -87,7 +90,7 @@ LST_RULES: tuple[Rule, ...] = (
     Rule(
         "ECO_L2T_LSTE",
         "ECOSTRESS land surface temperature, 70 m",
-        layer=r"(?<![A-Za-z])LST(?![A-Za-z]|_err)",
+        layer=r"(?<![A-Za-z])LST(?![A-Za-z]|_[Ee]rr)",
         file=r"ECO(?:v\d{3})?_L2[TG]_LSTE",
         exact_name=r"ECO(?:v\d{3})?_L2[TG]_LSTE",
         needs_file=True,
@@ -124,7 +127,7 @@ LST_RULES: tuple[Rule, ...] = (
         file=r"AST_08",
         needs_file=True,
         scale=0.1,
-        fills=(0, 2000),  # 2000: the separation of temperature and emissivity failed
+        fills=(0, 2000),
         psf="gaussian",
         native=90.0,
     ),

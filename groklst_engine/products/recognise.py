@@ -17,7 +17,8 @@ _BASELINE_WITH_OFFSET = datetime(2022, 1, 25, tzinfo=timezone.utc)
 """From this day ESA adds 1000 to the stored numbers of Sentinel-2 (processing baseline 04.00)."""
 
 _AUXILIARY = re.compile(
-    r"^(?:QA_|QC|SR_|ST_|SCL|AOT|WVP|MSK_|TCI|LST|Emis|state_|num_|granule_|orbit_|.*(?:view_|View_|_qa|Quality))"
+    r"^(?:QA|QC|SR_|ST_|SCL|AOT|WVP|MSK_|TCI|LST|LC_|LW$|Emis|StateQA|state_|sur_refl_(?!b\d)|num_|granule_|orbit_|"
+    r"obscov|iobs_|gflags|Range|DayOfYear|.*(?:[Vv]iew_|Zenith|Azimuth|_qa|Quality))"
 )
 """Bands of products that say something about the others."""
 
@@ -171,14 +172,15 @@ def _sentinel2(product: Product, file: Path) -> Product:
         baseline = re.search(r"_N(\d{4})_", folder.name)
         if baseline:
             return replace(product, offset=-0.1 if int(baseline[1]) >= 400 else 0.0)
-    if re.match(r"T\d{2}[A-Z]{3}_\d{8}T", file.name):
-        late = product.acquired is not None and product.acquired >= _BASELINE_WITH_OFFSET
-        return replace(product, offset=-0.1 if late else 0.0)
-    said_nothing = (
+    named = re.match(r"T\d{2}[A-Z]{3}_\d{8}T", file.name)
+    if named and product.acquired is not None and product.acquired >= _BASELINE_WITH_OFFSET:
+        return replace(product, offset=-0.1)
+    reason = "as before 25 January 2022 (a later reprocessing has it)" if named else "as in harmonised exports"
+    told = (
         f"Nothing beside '{file.name}' tells its processing baseline; its reflectance is taken without the offset of "
-        "−1000 (harmonised)."
+        f"−1000, {reason}: keep the files in their .SAFE folder to have the offset read."
     )
-    return replace(product, warnings=(said_nothing,))
+    return replace(product, warnings=(told,))
 
 
 def _call(layer: Layer) -> str:

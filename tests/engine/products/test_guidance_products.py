@@ -12,6 +12,8 @@ from rasters import PIXEL, coarse_lst, write
 from groklst_engine.bands import Role
 from groklst_engine.grid import CoarseWindow
 from groklst_engine.inputs import GuidanceSource, LstSource
+from groklst_engine.products import guidance_product
+from groklst_engine.products.layers import layers_in
 from groklst_engine.reader import AlignedReader
 
 SIDE, SCALE = 8, 4
@@ -95,6 +97,11 @@ def test_sentinel_2_files(product: str | None, day: str, offset: float, tmp_path
     values, roles = aligned(tmp_path, *files)
     assert roles == ("red", "nir", "swir1")
     assert values[0, 0, 0] == pytest.approx(0.3 + offset)
+    (layer,) = layers_in(str(files[0]))
+    recognised = guidance_product(layer, [layer])
+    assert recognised
+    # a file of before the change may have been processed again since
+    assert [".SAFE" in said for said in recognised.warnings] == ([True] if not product and offset == 0 else [])
     assert np.argwhere(np.isnan(values[0])).tolist() == [[2, 2]]
 
 
@@ -165,6 +172,18 @@ def test_modis_250_m(tmp_path: Path) -> None:
     assert np.argwhere(np.isnan(values[0])).tolist() == [[8, 8]]
 
 
+@pytest.mark.parametrize("state", ["sur_refl_state_250m", "sur_refl_state_500m", "StateQA"])
+def test_modis_eight_days_in_one_file(state: str, tmp_path: Path) -> None:
+    flags = numbers(0b1000, "int16")
+    flags[4, 4] |= 1 << 10  # internal cloud flag
+    bands = np.stack([numbers(2500, "int16"), flags, numbers(3000, "int16"), numbers(180, "int16")])
+    names = ["sur_refl_b01", state, "sur_refl_szen", "DayOfYear"]
+    values, roles = aligned(tmp_path, fine(tmp_path / "MOD09.tif", bands, names=names))
+    assert roles == ("red",)  # neither flags nor angles are guidance
+    assert values[0, 0, 0] == pytest.approx(0.25)
+    assert np.argwhere(np.isnan(values[0])).tolist() == [[4, 4]]
+
+
 def test_modis_albedo(tmp_path: Path) -> None:
     stored = numbers(180, "int16")
     stored[0, 1] = 32_767
@@ -184,6 +203,9 @@ def test_modis_land_cover_keeps_its_classes(tmp_path: Path) -> None:
     classes[0, 0] = 255
     values, roles = aligned(tmp_path, fine(tmp_path / "MCD12Q1.061_LC_Type1_doy2022001_aid0001.tif", classes))
     assert roles == ("landcover",)
+    assessed = np.stack([classes, classes])
+    both = fine(tmp_path / "both.tif", assessed, names=["LC_Prop1", "LC_Prop1_Assessment"])
+    assert aligned(tmp_path, both)[1] == ("landcover",)
     assert set(np.unique(values[np.isfinite(values)])) == {10.0, 13.0}
     assert np.argwhere(np.isnan(values[0])).tolist() == [[0, 0]]
 

@@ -157,6 +157,8 @@ def test_hdf4_without_a_driver_says_what_to_do(tmp_path: Path) -> None:
 def test_viirs_hdf_eos5(tmp_path: Path) -> None:
     quality = np.zeros((SIDE, SIDE), np.uint16)
     quality[3, 3], quality[6, 2] = 0b10, 0b01
+    quality[8, 8], quality[9, 9] = 0b11_00_00, 0b10_00_01  # cloudy, close to a cloud
+    quality[10, 10] = 0b11_11_11_11_11_00_00_00  # accurate, dry, fast
     path = hdf_eos5(
         tmp_path / "VNP21A1D.A2023182.h18v04.002.2023183.h5",
         "VIIRS_Grid_Daily_1km_LST21",
@@ -167,7 +169,7 @@ def test_viirs_hdf_eos5(tmp_path: Path) -> None:
     assert reader.product
     assert reader.product.name == "VNP21A1D"
     np.testing.assert_allclose(values[4, 4], 285 + 4 * 1.2, atol=0.011)
-    assert missing(values) == [[2, 3], [3, 3]]
+    assert missing(values) == [[2, 3], [3, 3], [8, 8], [9, 9]]
     assert reader.grid.pixel[0] == pytest.approx(926.625, abs=0.01)
     assert reader.product.acquired
     assert reader.product.acquired.hour == 12  # 13:30 local solar time at 15.6° east
@@ -180,7 +182,7 @@ def test_viirs_eight_days_take_the_day_and_say_so(tmp_path: Path) -> None:
         {
             "LST_Night_1KM": modis_numbers() - 500,
             "LST_Day_1KM": modis_numbers(),
-            "QC_Day": np.zeros((SIDE, SIDE), np.uint8),
+            "QC_Day": np.full((SIDE, SIDE), 0b11_11_00_00, np.uint8),  # accurate: no cloud flag in eight days
             "QC_Night": np.zeros((SIDE, SIDE), np.uint8),
         },
         {"LST_Day_1KM": 0.02, "LST_Night_1KM": 0.02},
@@ -238,6 +240,27 @@ def test_ecostress_tile(tmp_path: Path) -> None:
     assert lst_product(str(tmp_path / f"{stem}_LST_err.tif")) is None
 
 
+def test_ecostress_grid(tmp_path: Path) -> None:
+    cloud = np.zeros((SIDE, SIDE), np.uint8)
+    cloud[4, 4], cloud[5, 5] = 1, 255
+    path = hdf_eos5(
+        tmp_path / "ECOv002_L2G_LSTE_28365_004_20230701T113021_0710_01.h5",
+        "ECO_L2G_LSTE_70m",
+        {
+            "LST": modis_numbers(),
+            "LST_Err": np.full((SIDE, SIDE), 40, np.uint8),
+            "QC": np.full((SIDE, SIDE), 0b11_00_00_01, np.uint16),
+            "cloud_mask": cloud,
+        },
+        {"LST": 0.02, "LST_Err": 0.04},
+    )
+    values, reader = opened(path)
+    assert reader.product
+    assert (reader.product.name, reader.product.layer.names) == ("ECOv002_L2G_LSTE", ("LST",))
+    assert reader.warnings == ()  # the error is no second LST
+    assert missing(values) == [[2, 3], [4, 4], [5, 5]]
+
+
 def test_slstr_swath_is_gridded(tmp_path: Path) -> None:
     folder = slstr(tmp_path)
     values, reader = opened(folder)
@@ -271,7 +294,9 @@ def test_viirs_swath(tmp_path: Path) -> None:
         fields = file.create_group("VIIRS_Swath_LSTE/Data Fields")
         stored = np.round(slstr_plane(latitude, longitude) / 0.02).astype(np.uint16)
         fields.create_dataset("LST", data=stored).attrs["_FillValue"] = np.array([0], np.uint16)
-        fields.create_dataset("QC", data=np.zeros((24, 24), np.uint16))
+        quality = np.zeros((24, 24), np.uint16)
+        quality[4:7, 4:7] = 0b01_00_00  # thin cirrus
+        fields.create_dataset("QC", data=quality)
         places = file.create_group("VIIRS_Swath_LSTE/Geolocation Fields")
         places.create_dataset("latitude", data=latitude.astype(np.float32))
         places.create_dataset("longitude", data=longitude.astype(np.float32))
@@ -280,6 +305,7 @@ def test_viirs_swath(tmp_path: Path) -> None:
     assert reader.product.name == "VNP21"
     column, row = (round(v - 0.5) for v in ~reader.grid.transform @ (float(longitude[12, 12]), float(latitude[12, 12])))
     assert values[row, column] == pytest.approx(slstr_plane(latitude, longitude)[12, 12], abs=0.15)
+    assert reader.summary.kept == pytest.approx(1 - 9 / 576)
 
 
 def test_aster(tmp_path: Path) -> None:
