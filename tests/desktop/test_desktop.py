@@ -39,5 +39,5 @@ def test_training_wizard(
 ) -> None:
     monkeypatch.setenv("GROKLST_WEIGHTS", str(tmp_path / "weights"))
     fine = scene.make_fine_lst(tmp_path / "fine.tif")
-    play("train", lst=fine, reflectance=layers["reflectance"], seconds=300)
+    play("train", lst=fine, reflectance=layers["reflectance"], seconds=400)
     assert (tmp_path / "weights" / "fields.safetensors").stat().st_size > 100_000

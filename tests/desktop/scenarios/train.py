@@ -75,6 +75,7 @@ def choose_options(drive: Drive, wizard: QWizard) -> None:
     """As few steps as make a curve."""
     drive.choose(drive.find(QComboBox, "trainLength", wizard), "Other")
     drive.find(QSpinBox, "trainSteps", wizard).setValue(150)
+    drive.find(QSpinBox, "trainValidate", wizard).setValue(50)
     drive.find(QComboBox, "trainScale", wizard).setCurrentText("4")
     drive.find(QSpinBox, "trainBatch", wizard).setValue(4)
     drive.find(QSpinBox, "trainCrop", wizard).setValue(48)
@@ -97,7 +98,7 @@ def watch(drive: Drive, wizard: QWizard) -> None:
 
 def curves_have_begun(metrics: list[dict[str, float]]) -> bool:
     """Whether there are some losses and validations."""
-    return sum("loss" in row for row in metrics) > 1 and sum("rmse" in row for row in metrics) > 2
+    return sum("loss" in row for row in metrics) > 1 and sum("rmse" in row for row in metrics) > 1
 
 
 def close_and_open_again(drive: Drive, wizard: QWizard) -> QWizard:
