@@ -9,7 +9,6 @@ from typing import Any
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.jobs import IdentifyJob
 from groklst_engine.options import add_quality, job_from
-from groklst_engine.products.layers import layer_name
 from groklst_engine.worker import run_job
 
 
@@ -71,6 +70,8 @@ def _quality(file: Mapping[str, Any]) -> str:
 
 
 def _names(file: Mapping[str, Any]) -> str:
+    from groklst_engine.products.layers import layer_name  # needs rasterio, which other commands start without
+
     return ", ".join(layer_name(path) for path in file["quality"])
 
 

@@ -13,7 +13,7 @@ from groklst_engine.degrade import WHOLE, aggregate, block_mean, masked_block_me
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.indices import select
-from groklst_engine.inputs import GuidanceSource, SceneSource
+from groklst_engine.inputs import SceneSource
 from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer
 from groklst_engine.psf import BOX, Psf
 from groklst_engine.reader import AlignedReader
@@ -65,16 +65,9 @@ def load_scene(source: SceneSource, multiple: int = 8) -> FineScene:
     Raises:
         InputError: A raster cannot be used, or nothing remains.
     """
-    guidance = source.guidance
-    if source.mask is not None:
-        guidance = (*guidance, GuidanceSource(path=source.mask, roles=("other",)))
-    with AlignedReader(source.lst, guidance, 1) as reader:
+    with AlignedReader(source.lst, source.guidance, 1, source.mask) as reader:
         grid, roles = reader.pair.coarse, reader.roles
         lst_hw, guidance_chw = reader.read(CoarseWindow(0, grid.height, 0, grid.width))
-    if source.mask is not None:
-        clear = guidance_chw[-1] > 0.99
-        lst_hw[~clear] = np.nan
-        guidance_chw, roles = guidance_chw[:-1], roles[:-1]
     grid = grid.coarsened(source.native)
     height, width = grid.height // multiple * multiple, grid.width // multiple * multiple
     if height == 0 or width == 0:

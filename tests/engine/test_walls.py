@@ -89,6 +89,7 @@ def test_nothing_names_a_developers_machine() -> None:
     assert guilty == []
 
 
-def test_the_job_boundary_needs_no_torch() -> None:
-    program = "import sys, groklst_engine.cli, groklst_engine.worker; sys.exit('torch' in sys.modules)"
+def test_the_job_boundary_starts_light() -> None:
+    heavy = "{'torch', 'rasterio', 'numpy', 'scipy', 'matplotlib'}"
+    program = f"import sys, groklst_engine.cli, groklst_engine.worker; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
