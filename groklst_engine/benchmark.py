@@ -258,7 +258,7 @@ class _Run:
             with tempfile.TemporaryDirectory() as folder:
                 degraded = degrade(crop.scene, unit.scale, Path(folder))
                 options = {"device": self._job.device, "consistency": self._job.consistency}
-                values = degraded.downscaled(self._method(unit), self._cancel, **options)
+                values = degraded.downscaled(self._method(unit), self._cancel, **options).values
             part_file = file.with_name(f"{unit.stem}.part.npy")
             np.save(part_file, values)
             part_file.replace(file)

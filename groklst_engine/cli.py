@@ -241,7 +241,8 @@ def _parser() -> argparse.ArgumentParser:
     add_inputs(evaluate, add_manifest(evaluate))
     add_fields(evaluate, SceneSource, "mask", "native")
     add_regions(evaluate)
-    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "cross_sensor", "report", "device")
+    add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "candidates", "budget", "uncertainty")
+    add_fields(evaluate, EvaluateJob, "cross_sensor", "report", "device")
     add_consistency(evaluate, EvaluateJob)
 
     add_prepare_command(commands, add_command)

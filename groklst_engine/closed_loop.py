@@ -129,8 +129,9 @@ class ClosedLoop:
         Raises:
             GroklstError: The method cannot be used on them.
         """
+        options["device"] = self._device
         return [
-            Restored(part.downscaled(method, self._cancel, device=self._device, **options), part.truth, part.counted)
+            Restored(part.downscaled(method, self._cancel, **options).values, part.truth, part.counted)
             for part in self._parts
         ]
 

@@ -10,18 +10,20 @@ import csv
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from groklst_engine.coverage import Coverage, ErrorSample, coverage
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import load, sources_of
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import EvaluateJob
+from groklst_engine.methods.automatic import AUTO
 from groklst_engine.metrics import Scores, average, score
 from groklst_engine.real_pairs import real_pair
 from groklst_engine.wald import degrade
@@ -41,6 +43,9 @@ class EvaluationRow:
         scores: Against the scene itself.
         ratio: RMSE divided by bicubic's.
         seconds: Processor time of the run, reading and writing included.
+        chosen: What ``auto`` chose; None for other methods.
+        coverage: Of the real errors by the standard errors; None where there are none.
+        sample: Some of both, equally many from every scene that is large enough; likewise.
     """
 
     scene: str
@@ -50,6 +55,9 @@ class EvaluationRow:
     scores: Scores
     ratio: float
     seconds: float
+    chosen: str | None = None
+    coverage: Coverage | None = None
+    sample: ErrorSample | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a flat JSON object; the time is left out, because equal runs give equal rows."""
@@ -58,37 +66,58 @@ class EvaluationRow:
             "region": self.region,
             "scale": self.scale,
             "method": self.method,
+            **({} if self.chosen is None else {"chosen": self.chosen}),
             **self.scores.to_json(),
             "rmse_to_bicubic": self.ratio,
+            **({} if self.coverage is None else self.coverage.to_json()),
         }
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All rows of an evaluation, and how they came about."""
+    """All rows of an evaluation, and how they came about.
+
+    Attributes:
+        rows: Scene by scene.
+        protocol: What the scenes were scored by.
+        uncertainty: Whether standard errors were asked for.
+    """
 
     rows: tuple[EvaluationRow, ...]
     protocol: Protocol = "wald"
+    uncertainty: bool = False
 
     def mean(self, method: str, scale: int) -> dict[str, Any]:
-        """Scores averaged over the scenes, and the mean of the RMSE divided by bicubic's."""
+        """Scores averaged over the scenes, the mean of the RMSE divided by bicubic's, and the coverage pooled."""
         rows = [row for row in self.rows if row.method == method and row.scale == scale]
+        samples = [row.sample for row in rows if row.sample is not None]
         return {
             "method": method,
             "scale": scale,
             "scenes": len(rows),
             **average(row.scores for row in rows).to_json(),
             "rmse_to_bicubic": float(np.mean([row.ratio for row in rows])),
+            **(coverage(samples).to_json() if samples else {}),
+            **({"with_sigma": len(samples)} if self.uncertainty else {}),
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Rows, and the means per method and scale."""
+        """Rows, the means per method and scale, and what has no standard error because it was too small."""
         keys = dict.fromkeys((row.method, row.scale) for row in self.rows)
+        without = [f"{row.scene} x{row.scale}" for row in self.rows if self.uncertainty and row.coverage is None]
         return {
             "protocol": self.protocol,
-            "rows": [row.to_json() for row in self.rows],
-            "means": [self.mean(method, scale) for method, scale in keys],
+            "rows": _alike([row.to_json() for row in self.rows]),
+            "means": _alike([self.mean(method, scale) for method, scale in keys]),
+            "without_sigma": list(dict.fromkeys(without)),
         }
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with the same keys in all rows, None where one has no such value."""
+    longest = max(rows, key=lambda row: len(row), default={})
+    keys = dict.fromkeys([*longest, *(key for row in rows for key in row)])
+    return [{key: row.get(key) for key in keys} for row in rows]
 
 
 def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken | None = None) -> Evaluation:
@@ -110,7 +139,8 @@ def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken |
         else:
             rows += evaluate_scene(load(source, multiple=int(np.lcm.reduce([8, *job.scales]))), job, step, cancel)
     pairs = {isinstance(source, SceneSource) and source.coarse is not None for source in sources}
-    evaluation = Evaluation(tuple(rows), "mixed" if len(pairs) > 1 else "cross-sensor" if True in pairs else "wald")
+    protocol: Protocol = "mixed" if len(pairs) > 1 else "cross-sensor" if True in pairs else "wald"
+    evaluation = Evaluation(tuple(rows), protocol, job.uncertainty)
     if job.report is not None:
         _write(evaluation, job.report)
     return evaluation
@@ -129,7 +159,7 @@ def evaluate_scene(
     """
     rows: list[EvaluationRow] = []
     region = scene.region or scene.name
-    options = {"device": job.device, "consistency": job.consistency, "cross_sensor": job.cross_sensor}
+    options = job.model_dump(include={"device", "consistency", "cross_sensor", "uncertainty", "candidates", "budget"})
     methods = list(dict.fromkeys(("bicubic", *job.methods)))
     with tempfile.TemporaryDirectory() as folder:
         for at, scale in enumerate(job.scales):
@@ -144,17 +174,21 @@ def evaluate_scene(
                 progress(on_event, done, f"Scoring {method} on {scene.name} at x{scale}")
                 started = time.process_time()
                 try:
-                    fine = degraded.downscaled(method, cancel, **options)
+                    result = degraded.downscaled(method, cancel, **options)
                 except InputError as error:  # the scene is not for this method; others go on
                     warn(on_event, f"{scene.name} x{scale} {method}: {error}")
                     continue
                 seconds = time.process_time() - started
-                scores = score(fine, degraded.truth, degraded.counted)
+                scores = score(result.values, degraded.truth, degraded.counted)
                 baseline = scores.rmse if method == "bicubic" else baseline
                 ratio = scores.rmse / baseline
-                rows.append(
-                    EvaluationRow(scene.name, region, scale, method, scores, ratio, seconds)
-                )
+                row = EvaluationRow(scene.name, region, scale, method, scores, ratio, seconds)
+                if method == AUTO:
+                    row = replace(row, chosen=result.method)
+                if result.sigma is not None:
+                    sample = ErrorSample.of(result.values, result.sigma, degraded.truth, degraded.counted)
+                    row = replace(row, coverage=coverage([sample]), sample=sample.drawn())
+                rows.append(row)
                 log(on_event, f"{scene.name} x{scale} {method}: RMSE {scores.rmse:.3f} K")
     return rows
 

@@ -73,7 +73,26 @@ class IdentifyJob(Frozen):
     qc: QualityRule = "recommended"
 
 
-class DownscaleJob(Physics, InspectJob):
+class Choosing(Frozen):
+    """What ``auto`` may choose from, and for how long it may try.
+
+    Attributes:
+        candidates: What ``auto`` tries beside bicubic, simplest first.
+        budget: Seconds after which ``auto`` tries no further candidate.
+    """
+
+    candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
+    budget: float = Field(300.0, gt=0)
+
+    @field_validator("candidates")
+    @classmethod
+    def _not_itself(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
+        if "auto" in candidates:
+            raise ValueError("'auto' can't be one of its own candidates: leave it out")
+        return candidates
+
+
+class DownscaleJob(Choosing, Physics, InspectJob):
     """Coarse LST in, fine LST out.
 
     Attributes:
@@ -90,8 +109,6 @@ class DownscaleJob(Physics, InspectJob):
         memory: Gigabytes to stay below; None takes what is free.
         resume: Keep what is done when the run is interrupted, and continue what an interrupted one left.
         seed: For methods that train on the scene.
-        candidates: What ``auto`` tries beside bicubic, simplest first.
-        budget: Seconds after which ``auto`` tries no further candidate.
     """
 
     kind: Literal["downscale"] = "downscale"  # type: ignore[assignment]
@@ -109,8 +126,6 @@ class DownscaleJob(Physics, InspectJob):
     memory: float | None = Field(None, gt=0)
     resume: bool = False
     seed: int = 0
-    candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
-    budget: float = Field(300.0, gt=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -130,13 +145,6 @@ class DownscaleJob(Physics, InspectJob):
             raise ValueError("a standard error is there for a single step only: leave it out, or the steps")
         return self
 
-    @field_validator("candidates")
-    @classmethod
-    def _not_itself(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
-        if "auto" in candidates:
-            raise ValueError("'auto' can't be one of its own candidates: leave it out")
-        return candidates
-
 
 class SimulateJob(InspectJob):
     """Aggregate the LST, downscale it back and compare it with what it was, method by method.
@@ -152,7 +160,7 @@ class SimulateJob(InspectJob):
     device: Device = "auto"
 
 
-class EvaluateJob(FineData):
+class EvaluateJob(Choosing, FineData):
     """Score methods on scenes by Wald's protocol, beside bicubic.
 
     Each scene is degraded by a scale, downscaled back and compared with itself.
@@ -160,6 +168,7 @@ class EvaluateJob(FineData):
     Attributes:
         scales: Scales to score.
         methods: Names of methods, or paths of weights files.
+        uncertainty: Ask for the standard error, too, and say how many of the real errors it covers.
         consistency: Share of the difference to the coarse LST that is removed after aggregation, 0 to 1; None takes 1,
             or 0 in cross-sensor mode.
         cross_sensor: Register each scene's LST of another sensor to the guidance first.
@@ -171,6 +180,7 @@ class EvaluateJob(FineData):
     split: Split = "test"
     scales: tuple[Scale, ...] = Field((4,), min_length=1)
     methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
+    uncertainty: bool = False
     consistency: Strength | None = None
     cross_sensor: bool = False
     report: Path | None = None

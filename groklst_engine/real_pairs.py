@@ -23,6 +23,7 @@ from groklst_engine.jobs import DownscaleJob
 from groklst_engine.predict import downscale
 from groklst_engine.raster import Floats, open_raster
 from groklst_engine.reader import AlignedReader
+from groklst_engine.wald import Downscaled
 
 RIM = 8
 """Pixels of the truth that are left out along its edges."""
@@ -49,7 +50,7 @@ class RealPair:
     truth: Floats
     counted: NDArray[np.bool_]
 
-    def downscaled(self, method: str, cancel: CancelToken, **options: Any) -> Floats:
+    def downscaled(self, method: str, cancel: CancelToken, **options: Any) -> Downscaled:
         """What a method makes of the coarse LST, on the truth's grid, less the mean difference.
 
         Args:
@@ -64,10 +65,13 @@ class RealPair:
         options |= {"lst": self.source.coarse, "guidance": self.source.guidance, "mask": self.source.mask}
         options |= {"scale": self.scale, "method": method, "output": output, "overwrite": True}
         result = downscale(DownscaleJob(**options), ignore, cancel)
-        (fine,) = _on_truth(self.source, (GuidanceSource(path=str(output), roles=("other",)),))[1]
+        outputs = [output] if result.uncertainty is None else [output, result.uncertainty]
+        layers = tuple(GuidanceSource(path=str(path), roles=("other",)) for path in outputs)
+        fine, *sigma = _on_truth(self.source, layers)[1]
         fine = fine + np.float32(273.15 if result.unit == "C" else 0)
         both = self.counted & np.isfinite(fine)
-        return np.asarray(fine - (fine - self.truth)[both].mean(), np.float32) if both.any() else fine
+        fine = np.asarray(fine - (fine - self.truth)[both].mean(), np.float32) if both.any() else fine
+        return Downscaled(fine, sigma[0] if sigma else None, result.method)
 
 
 def real_pair(source: SceneSource, scale: int, folder: Path) -> RealPair:

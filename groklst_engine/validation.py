@@ -105,10 +105,10 @@ class Validation:
                         place.mkdir(exist_ok=True)
                         degraded = degrade(scene, scale, place)
                         try:
-                            fine = degraded.downscaled(str(file), cancel, device=self.device)
+                            fine = degraded.downscaled(str(file), cancel, device=self.device).values
                             bicubic = self._bicubic.get((scene.name, scale))
                             if bicubic is None:
-                                bicubic = degraded.downscaled("bicubic", cancel, device=self.device)
+                                bicubic = degraded.downscaled("bicubic", cancel, device=self.device).values
                                 self._bicubic[scene.name, scale] = bicubic
                             found = score(fine, degraded.truth, degraded.counted)
                             baseline = score(bicubic, degraded.truth, degraded.counted)

@@ -28,6 +28,21 @@ from groklst_engine.raster import NODATA, Floats
 
 
 @dataclass(frozen=True)
+class Downscaled:
+    """What a method made of a scene whose fine LST is known.
+
+    Attributes:
+        values: ``(H, W)`` kelvin on the grid of the truth, NaN where it gives nothing.
+        sigma: Standard error, likewise; None if it was not asked for or cannot be told.
+        method: Its name, for ``auto`` that of the chosen one.
+    """
+
+    values: Floats
+    sigma: Floats | None
+    method: str
+
+
+@dataclass(frozen=True)
 class DegradedScene:
     """A scene whose fine LST is known, as the rasters a method gets.
 
@@ -47,8 +62,8 @@ class DegradedScene:
     truth: Floats
     counted: NDArray[np.bool_]
 
-    def downscaled(self, method: str, cancel: CancelToken, **options: Any) -> Floats:
-        """What a method makes of it: ``(H, W)`` kelvin, NaN where it gives nothing.
+    def downscaled(self, method: str, cancel: CancelToken, **options: Any) -> Downscaled:
+        """What a method makes of it.
 
         Args:
             method: Name of a method, or path of a weights file.
@@ -64,9 +79,9 @@ class DegradedScene:
         guidance = () if self.guidance is None else (GuidanceSource(path=str(self.guidance), roles=self.roles),)
         lst = LstSource(path=str(self.lst), unit="K")
         options |= {"lst": lst, "guidance": guidance, "scale": self.scale, "method": method}
-        downscale(DownscaleJob(**options, output=output, overwrite=True), ignore, cancel)
-        with rasterio.open(output) as dataset:
-            return np.asarray(dataset.read(1, masked=True).filled(np.nan), np.float32)
+        result = downscale(DownscaleJob(**options, output=output, overwrite=True), ignore, cancel)
+        sigma = None if result.uncertainty is None else _read(result.uncertainty)
+        return Downscaled(_read(result.output), sigma, result.method)
 
 
 def degrade(scene: FineScene, scale: int, folder: Path) -> DegradedScene:
@@ -87,6 +102,11 @@ def degrade(scene: FineScene, scale: int, folder: Path) -> DegradedScene:
         _write(guidance, scene.guidance[0].numpy(), scene.grid, scene.roles)
     truth = scene.lst.where(valid, torch.nan)[0, 0].numpy()
     return DegradedScene(scale, lst, guidance if scene.roles else None, scene.roles, truth, counted[0, 0].numpy())
+
+
+def _read(path: Path) -> Floats:
+    with rasterio.open(path) as dataset:
+        return np.asarray(dataset.read(1, masked=True).filled(np.nan), np.float32)
 
 
 def _write(path: Path, values: Floats, grid: Grid, descriptions: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from rasters import block_means, place_of, read, write
 
+from groklst_engine.cli import main
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, GroklstError, InputError
 from groklst_engine.evaluate import evaluate
@@ -123,3 +124,36 @@ def test_cancel(clear: ScenePaths, tmp_path: Path) -> None:
         evaluate(job, listen, cancel)
     assert events[0].fraction == 0
     assert not (tmp_path / "report").exists()
+
+
+def test_auto_says_what_it_chose(clear: ScenePaths) -> None:
+    job = EvaluateJob(scenes=(scene(clear),), scales=(2,), methods=("auto",), candidates=("nearest", "groklst-small"))
+    result = evaluate(job).to_json()
+    plain, auto = result["rows"]
+    assert (plain["chosen"], auto["chosen"]) == (None, "groklst-small")
+    again = evaluate(EvaluateJob(scenes=(scene(clear),), scales=(2,), methods=("groklst-small",))).to_json()
+    assert auto["rmse"] == again["rows"][1]["rmse"]
+    assert "chosen" not in again["rows"][0]
+
+
+def test_standard_errors_are_held_against_the_truth(
+    clear: ScenePaths, cloudy: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In each row, pooled in the means, and named where there are none."""
+    options = {"scales": (2, 8), "methods": ("bicubic-ibp",), "uncertainty": True, "report": tmp_path / "report"}
+    result = evaluate(EvaluateJob(scenes=(scene(clear), scene(cloudy, "hills")), **options)).to_json()
+    rows = [row for row in result["rows"] if row["scale"] == 2]
+    assert len(rows) == 4
+    assert all(0.3 < row["within_1_sigma"] < row["within_2_sigma"] <= 1 for row in rows)
+    assert all(row["sigma_correlation"] > 0.1 for row in rows)
+    mean = next(mean for mean in result["means"] if (mean["method"], mean["scale"]) == ("bicubic-ibp", 2))
+    assert mean["with_sigma"] == 2
+    shares = [row["within_1_sigma"] for row in rows if row["method"] == "bicubic-ibp"]
+    assert mean["within_1_sigma"] == pytest.approx(np.mean(shares), abs=0.03), "as many pixels of each"
+    assert result["without_sigma"] == ["valley x8", "hills x8"], "12 x 12 coarse pixels"
+    assert all(row["within_1_sigma"] is None for row in result["rows"] if row["scale"] == 8)
+    with (tmp_path / "report" / "scores.csv").open(newline="") as file:
+        assert {row["within_1_sigma"] for row in csv.DictReader(file) if row["scale"] == "8"} == {""}
+    command = ["evaluate", "--lst", str(clear.truth), "--scales", "8", "--methods", "bicubic", "--uncertainty"]
+    assert main(command) == 0
+    assert "No standard error, because too small" in capsys.readouterr().out
