@@ -84,16 +84,20 @@ class Derivation:
 
     def read(self, window: CoarseWindow) -> tuple[Floats, Floats]:
         """Read a window as ``AlignedReader.read`` does, with the derived bands after the given ones."""
+        return self.reader.read_lst(window), self.read_guidance(window)
+
+    def read_guidance(self, window: CoarseWindow) -> Floats:
+        """Of ``read``, the guidance."""
         if not self.roles:
-            return self.reader.read(window)
+            return self.reader.read_guidance(window)
         # a gradient looks one pixel beyond its own
         wider = CoarseWindow(window.top - 1, window.bottom + 1, window.left - 1, window.right + 1)
         s = self.reader.pair.scale
-        lst, guidance = self.reader.read(wider)
+        guidance = self.reader.read_guidance(wider)
         derived = np.stack([*self._terrain(wider, guidance), *self._indices(guidance)])
         order = [role for role in self.roles if role in TERRAIN] + [role for role in self.roles if role not in TERRAIN]
         derived = derived[[order.index(role) for role in self.roles]]
-        return lst[1:-1, 1:-1], np.concatenate([guidance, derived])[:, s:-s, s:-s]
+        return np.concatenate([guidance, derived])[:, s:-s, s:-s]
 
     def _terrain(self, window: CoarseWindow, guidance: Floats) -> list[Floats]:
         wanted = [role for role in self.roles if role in TERRAIN]

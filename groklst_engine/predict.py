@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -37,6 +37,7 @@ from groklst_engine.report import require_packages
 from groklst_engine.resume import Checkpoint
 from groklst_engine.scene import SceneReader
 from groklst_engine.scoring import Comparison, InputComparison, compare_with_reference
+from groklst_engine.shared import Shared
 from groklst_engine.summary import report_of
 from groklst_engine.tiled import Settings, TiledRun
 from groklst_engine.uncertainty import Calibration, calibrate, uncertainty_path, write_uncertainty
@@ -107,8 +108,47 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         GroklstError: A report is wanted and matplotlib or jinja2 is missing.
         Cancelled: ``cancel`` was raised; nothing was written.
     """
-    started = time.monotonic()
     cancel = cancel or CancelToken()
+    if job.steps:
+        from groklst_engine.stepwise import downscale_stepwise  # which runs this function for each step
+
+        return downscale_stepwise(job, on_event, cancel)
+    work = downscaling(job, on_event, cancel)
+    run = next(work)
+    while True:
+        try:
+            run.run(cancel)
+        except BaseException as error:
+            run = work.throw(error)
+            continue
+        try:
+            run = next(work)
+        except StopIteration as done:
+            result: DownscaleResult = done.value
+            return result
+
+
+def downscaling(
+    job: DownscaleJob, on_event: OnEvent, cancel: CancelToken, shared: Shared | None = None
+) -> Generator[TiledRun, None, DownscaleResult]:
+    """``downscale()`` in its parts, for who has several to run side by side: all but the tiles.
+
+    Args:
+        job: Inputs, method, output; in one step.
+        on_event: Told about progress and warnings.
+        cancel: Looked at now and then.
+        shared: What this run has in common with others.
+
+    Yields:
+        What is to be run. When it failed, that error is to be thrown in: it may be tried again with smaller tiles.
+
+    Returns:
+        What the run gave.
+
+    Raises:
+        GroklstError: As ``downscale()``.
+    """
+    started = time.monotonic()
     warnings: list[str] = []
 
     def listen(event: Event) -> None:
@@ -116,10 +156,6 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
             warnings.append(event.message)
         on_event(event)
 
-    if job.steps:
-        from groklst_engine.stepwise import downscale_stepwise  # which runs this function for each step
-
-        return downscale_stepwise(job, on_event, cancel)
     spec = get_method(job.method)
     _check(job, spec)
     choice = None
@@ -139,13 +175,14 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         if job.guidance and not spec.guided:
             log(listen, f"{spec.label} does not use the guidance.")
         overpass = job.overpass or (reader.lst.product.acquired if reader.lst.product else None)
-        scene = SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity)
+        scene = SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity, shared)
         with (
             _continued(job, spec) as checkpoint,
             _writer(job, spec, reader, checkpoint) as writer,
             ExitStack() as stack,
         ):
-            comparisons = [_compute(job, spec, registration, scene, writer, checkpoint, listen, cancel)]
+            method = _built(job, spec, registration, scene, shared)
+            comparisons = [(yield from _computing(job, spec, method, scene, writer, checkpoint, listen, cancel))]
             writer.finish()
             error = None
             if job.uncertainty and (calibration := _calibration(job, listen, cancel)):
@@ -280,26 +317,33 @@ def _error_writer(job: DownscaleJob, reader: AlignedReader) -> RasterWriter:
     )
 
 
-def _compute(
+def _built(
+    job: DownscaleJob, spec: MethodSpec, registration: Registration | None, scene: SceneReader, shared: Shared | None
+) -> Downscaler:
+    """The method, not fitted yet."""
+    options = BuildOptions(job.scale, scene.roles, choose_device(job.device), job.seed)
+    method = shared.build(spec, options) if shared else spec.build(options)
+    if registration is None or registration.nested:
+        return method
+    return MatchedDownscaler(method, registration.psf, job.scale)
+
+
+def _computing(
     job: DownscaleJob,
     spec: MethodSpec,
-    registration: Registration | None,
+    method: Downscaler,
     scene: SceneReader,
     writer: RasterWriter,
     checkpoint: Checkpoint,
     on_event: OnEvent,
     cancel: CancelToken,
-) -> Comparison:
-    """Learn from the scene, compute and write all tiles, and compare them with the input."""
-    device = choose_device(job.device)
-    method: Downscaler = spec.build(BuildOptions(job.scale, scene.roles, device, job.seed))
-    if registration is not None and not registration.nested:
-        method = MatchedDownscaler(method, registration.psf, job.scale)
+) -> Generator[TiledRun, None, Comparison]:
+    """Learn from the scene, have all tiles computed and written, and compare them with the input."""
     if spec.fit_share:
         progress(on_event, 0.0, "Learning from the scene")
         method.fit(scene.sample(cancel), part(on_event, 0.02, spec.fit_share), cancel)
     reader, correction = scene.reader, Correction.of(job) if spec.consistent else None
-    settings = Settings(method, correction, job.scale, pinned=device.type == "cuda")
+    settings = Settings(method, correction, job.scale, pinned=choose_device(job.device).type == "cuda")
     radius = correction.radius if correction else 0
     core = checkpoint.core or first_core(job.scale, job.tile)
     while True:
@@ -307,9 +351,10 @@ def _compute(
         if checkpoint.core is None:
             checkpoint.restart(plan.core)
         with closing(InputComparison(job.lst, reader.pair.fine, job.scale, reader.lst.unit)) as comparison:
-            run = TiledRun(settings, plan, scene, writer, comparison, checkpoint, part(on_event, spec.fit_share, 0.9))
             try:
-                run.run(cancel)
+                yield TiledRun(
+                    settings, plan, scene, writer, comparison, checkpoint, part(on_event, spec.fit_share, 0.9)
+                )
                 return comparison.comparison()
             except (RuntimeError, MemoryError) as error:
                 if plan.core < 2 * SMALLEST_CORE or not is_out_of_memory(error):

@@ -220,10 +220,17 @@ class AlignedReader:
         Raises:
             InputError: A file is damaged.
         """
-        coarse, fine, s = self.pair.coarse, self.pair.fine, self.pair.scale
-        lst = self.lst.read(
-            mirrored(window.top, window.bottom, coarse.height), mirrored(window.left, window.right, coarse.width)
-        )
+        return self.read_lst(window), self.read_guidance(window)
+
+    def read_lst(self, window: CoarseWindow) -> Floats:
+        """Of ``read``, the LST."""
+        coarse = self.pair.coarse
+        rows = mirrored(window.top, window.bottom, coarse.height)
+        return self.lst.read(rows, mirrored(window.left, window.right, coarse.width))
+
+    def read_guidance(self, window: CoarseWindow) -> Floats:
+        """Of ``read``, the guidance."""
+        fine, s = self.pair.fine, self.pair.scale
         rows = mirrored(window.top * s, window.bottom * s, fine.height)
         columns = mirrored(window.left * s, window.right * s, fine.width)
         guidance = np.empty((len(self.roles), len(rows), len(columns)), np.float32)
@@ -246,7 +253,7 @@ class AlignedReader:
                 bad = ~clear.read(inner)[picked]
                 for channel in channels:
                     guidance[channel, bad] = np.nan
-        return lst, guidance
+        return guidance
 
     def __enter__(self) -> AlignedReader:
         return self

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from groklst_engine.grid import CoarseWindow
 from groklst_engine.methods.base import Batch, Scene
 from groklst_engine.normalize import Normalizer
 from groklst_engine.reader import AlignedReader
+from groklst_engine.shared import Shared, digest
+
+T = TypeVar("T", bound=tuple[Tensor, ...])
 
 SAMPLE_SIDE = 64
 """Coarse pixels per side of a sampled tile."""
@@ -38,6 +42,7 @@ class SceneReader:
         derive: Guidance to derive from theirs.
         overpass: When the LST was taken, for what depends on the sun.
         emissivity: The same LST with the emissivity as its only guidance; None: 1 everywhere.
+        shared: With the scenes of other dates over the same guidance; None: there are none.
 
     Attributes:
         reader: The aligned rasters.
@@ -53,6 +58,7 @@ class SceneReader:
         derive: Sequence[Role] = (),
         overpass: datetime | None = None,
         emissivity: AlignedReader | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self.reader = reader
         self._derivation = Derivation.of(reader, derive, overpass)
@@ -60,6 +66,9 @@ class SceneReader:
         self.roles = reader.roles + self._derivation.roles
         self._lst_mean = torch.tensor([reader.lst.summary.mean])
         self._guidance_means = torch.zeros(len(self.roles))
+        self._shared = shared
+        fine, lit = reader.pair.fine, overpass if "hillshade" in self._derivation.roles else None
+        self._guidance_key = (fine.crs.to_wkt(), tuple(fine.transform), fine.height, fine.width, self.roles, lit)
 
     def any_lst(self, window: CoarseWindow) -> bool:
         """Whether a window within the raster holds a valid pixel of the coarse LST."""
@@ -68,17 +77,32 @@ class SceneReader:
 
     def read(self, window: CoarseWindow) -> Batch:
         """One window as a batch of one, gaps filled."""
-        lst_hw, guidance_chw = self._derivation.read(window)
-        lst = torch.from_numpy(lst_hw)[None, None]
-        guidance = torch.from_numpy(guidance_chw)[None]
+        lst = torch.from_numpy(self.reader.read_lst(window))[None, None]
+        guidance, known_guidance = self._guidance(window)
         s = self.reader.pair.scale
         mask = torch.isfinite(lst).repeat_interleave(s, -2).repeat_interleave(s, -1)
-        mask = mask & torch.isfinite(guidance).all(1, keepdim=True)
+        mask = mask & known_guidance
         emissivity = None
         if self._emissivity is not None:
             known = torch.from_numpy(self._emissivity.read(window)[1][:1])[None]
             emissivity = fill_gaps(known, torch.ones(1)).clamp(LOWEST_EMISSIVITY, 1)
-        return Batch(fill_gaps(lst, self._lst_mean), fill_gaps(guidance, self._guidance_means), mask, emissivity)
+        return Batch(fill_gaps(lst, self._lst_mean), guidance, mask, emissivity)
+
+    def _guidance(self, window: CoarseWindow) -> tuple[Tensor, Tensor]:
+        """Guidance ``(1, C, H, W)``, its gaps filled, and where all of it was there ``(1, 1, H, W)``."""
+
+        def read() -> tuple[Tensor, Tensor]:
+            guidance = torch.from_numpy(self._derivation.read_guidance(window))[None]
+            return guidance, torch.isfinite(guidance).all(1, keepdim=True)
+
+        guidance, known = self._once((window,), read)
+        if bool(known.all()):
+            return guidance, known
+        means = self._guidance_means
+        return self._once((window, *means.tolist()), lambda: (fill_gaps(guidance, means), known))
+
+    def _once(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+        return make() if self._shared is None else self._shared.once((self._guidance_key, *key), make)
 
     def sample(self, cancel: CancelToken) -> Scene:
         """Tiles to learn from: all of a small scene, an even random draw of a large one.
@@ -95,6 +119,7 @@ class SceneReader:
         random.Random(0).shuffle(corners)
         budget = SAMPLE_VALUES
         tiles: list[Batch] = []
+        windows: list[CoarseWindow] = []
         for top, left in corners:
             cancel.check()
             window = CoarseWindow(
@@ -104,6 +129,7 @@ class SceneReader:
             if not bool(batch.mask.any()):
                 continue
             tiles.append(batch)
+            windows.append(window)
             budget -= (1 + len(self.roles)) * batch.mask.numel()
             if budget <= 0:
                 break
@@ -112,9 +138,14 @@ class SceneReader:
                 "LST and guidance have no valid pixel in common: check the guidance's nodata value and extent."
             )
         if self.roles:
-            statistics = Normalizer.fit((batch.guidance, batch.mask) for batch in tiles)
-            self._guidance_means = torch.tensor(statistics.shift)
+            key = ("means", digest(batch.mask for batch in tiles) if self._shared else "", *windows)
+            (self._guidance_means,) = self._once(key, lambda: (_means(tiles),))
         return Scene(tuple(tiles), self.roles, s)
+
+
+def _means(tiles: Sequence[Batch]) -> Tensor:
+    """Of each guidance band, ``(C,)``."""
+    return torch.tensor(Normalizer.fit((batch.guidance, batch.mask) for batch in tiles).shift)
 
 
 def keep_window(values: Tensor, read: CoarseWindow, keep: CoarseWindow, scale: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from operator import itemgetter
@@ -65,6 +65,9 @@ class TiledRun:
         comparison: Told about every finished part of the output, in the writing thread.
         checkpoint: Where the run begins, and where it notes what is done.
         on_event: Told about progress.
+
+    Attributes:
+        plan: Which tiles.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class TiledRun:
         on_event: OnEvent,
     ) -> None:
         self._settings = settings
-        self._plan = plan
+        self.plan = plan
         self._scene = scene
         self._writer = writer
         self._comparison = comparison
@@ -98,19 +101,18 @@ class TiledRun:
             Cancelled: ``cancel`` was raised.
             MemoryError: Not even one tile fits into memory; so does a ``RuntimeError`` that ``is_out_of_memory``.
         """
-        self._take_up(cancel)
-        run_pipeline(self._read(), self._compute, self._write, cancel)
+        run_together([self], cancel)
 
-    def _take_up(self, cancel: CancelToken) -> None:
+    def take_up(self, cancel: CancelToken) -> None:
         """Compare with the input what an earlier run has done."""
         s, pieces, held = self._settings.scale, self._checkpoint.pieces, self._writer.held
         if pieces == 0:
             return
-        last = self._plan.final(pieces - 1)
+        last = self.plan.final(pieces - 1)
         held_top = last.bottom * s - len(held)
         for piece in range(pieces):
             cancel.check()
-            final = self._plan.final(piece)
+            final = self.plan.final(piece)
             top, bottom, left, right = final.top * s, final.bottom * s, final.left * s, final.right * s
             rows = self._writer.read(Window(left, top, right - left, bottom - top))
             if left == last.left * s and bottom > held_top:
@@ -118,10 +120,9 @@ class TiledRun:
                 rows[first - top :] = held[first - held_top : bottom - held_top]
             self._comparison.add(top, left, rows)
 
-    # The reading thread.
-
-    def _read(self) -> Iterator[_Work]:
-        tiles = self._plan.tiles(self._checkpoint.pieces)
+    def read(self) -> Iterator[_Work]:
+        """In the reading thread: what is to be computed."""
+        tiles = self.plan.tiles(self._checkpoint.pieces)
         while group := tuple(islice(tiles, self._settings.batch)):
             yield self._work(group)
 
@@ -141,9 +142,8 @@ class TiledRun:
         batch = batches[0] if len(batches) == 1 else _joined(batches)
         return _Work(tiles, tuple(masks), _each(batch, Tensor.pin_memory) if self._settings.pinned else batch)
 
-    # The computing thread.
-
-    def _compute(self, work: _Work) -> list[tuple[Tile, Floats]]:
+    def compute(self, work: _Work) -> list[tuple[Tile, Floats]]:
+        """In the computing thread: the values of the tiles' ``keep`` windows."""
         fine = None if work.batch is None else self._fine(work.batch)
         results: list[tuple[Tile, Floats]] = []
         number = 0
@@ -158,9 +158,7 @@ class TiledRun:
                 number += 1
             results.append((tile, values))
             self._done += 1
-            progress(
-                self._on_event, self._done / len(self._plan), f"Downscaling tile {self._done} of {len(self._plan)}"
-            )
+            progress(self._on_event, self._done / len(self.plan), f"Downscaling tile {self._done} of {len(self.plan)}")
         return results
 
     def _fine(self, batch: Batch) -> Tensor:
@@ -184,20 +182,32 @@ class TiledRun:
         there = _each(batch, lambda values: values.to(fine.device))
         return self._settings.correction(fine, there.lst, there.mask, self._settings.scale, there.emissivity)
 
-    # The writing thread.
-
-    def _write(self, results: list[tuple[Tile, Floats]]) -> None:
+    def write(self, results: list[tuple[Tile, Floats]]) -> None:
+        """In the writing thread: put the tiles together, and write what is complete."""
         for tile, values in results:
             self._mosaic.add(tile, values)
             if tile.last_in_piece:
                 self._finish(tile.piece)
 
     def _finish(self, piece: int) -> None:
-        s, final = self._settings.scale, self._plan.final(piece)
+        s, final = self._settings.scale, self.plan.final(piece)
         rows = self._mosaic.take(piece)
         self._writer.write(rows, final.top * s, final.left * s)
         self._comparison.add(final.top * s, final.left * s, rows)
         self._checkpoint.note(piece + 1, self._mosaic.pending, self._writer)
+
+
+def run_together(runs: Sequence[TiledRun], cancel: CancelToken) -> None:
+    """Run with one and the same plan, tile by tile side by side: what they share is of one tile at a time.
+
+    Raises:
+        GroklstError: As ``TiledRun.run``.
+    """
+    for run in runs:
+        run.take_up(cancel)
+    steps = zip(*(run.read() for run in runs), strict=True)
+    works = ((run, work) for step in steps for run, work in zip(runs, step, strict=True))
+    run_pipeline(works, lambda item: (item[0], item[0].compute(item[1])), lambda item: item[0].write(item[1]), cancel)
 
 
 def _each(batch: Batch, function: Callable[[Tensor], Tensor]) -> Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,9 +18,8 @@ def _window_mean(values: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)
 
 
-def _window_covariance(values: Tensor, radius: int) -> Tensor:
+def _window_covariance(values: Tensor, mean: Tensor, radius: int) -> Tensor:
     """Covariances of the channels in the window around each pixel: ``(B, C, h, w)`` to ``(B, C, C, h, w)``."""
-    mean = _window_mean(values, radius)
     first, second = torch.triu_indices(values.shape[1], values.shape[1], device=values.device)
     upper = _window_mean(values[:, first] * values[:, second], radius) - mean[:, first] * mean[:, second]
     covariance = values.new_empty(len(values), values.shape[1], *values.shape[1:])
@@ -32,16 +33,62 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
 
     Elimination over whole planes: for many small systems far faster than a factorisation of each.
     """
-    matrix, right = matrix.clone(), right.clone()
-    bands = right.shape[1]
-    for k in range(bands - 1):
+    return _substitute(_eliminate(matrix), right)
+
+
+def _eliminate(matrix: Tensor) -> Tensor:
+    """The triangles of a matrix at each pixel: the upper one, and below the diagonal the factors that gave it."""
+    matrix = matrix.clone()
+    for k in range(matrix.shape[1] - 1):
         factor = matrix[:, k + 1 :, k] / matrix[:, k, None, k]
         matrix[:, k + 1 :, k + 1 :] -= factor[:, :, None] * matrix[:, k, None, k + 1 :]
-        right[:, k + 1 :] -= factor * right[:, k, None]
+        matrix[:, k + 1 :, k] = factor
+    return matrix
+
+
+def _substitute(triangles: Tensor, right: Tensor) -> Tensor:
+    """Solve a system whose matrix was eliminated."""
+    right = right.clone()
+    bands = right.shape[1]
+    for k in range(bands - 1):
+        right[:, k + 1 :] -= triangles[:, k + 1 :, k] * right[:, k, None]
     for k in reversed(range(bands)):
-        known = (matrix[:, k, k + 1 :] * right[:, k + 1 :]).sum(1)
-        right[:, k] = (right[:, k] - known) / matrix[:, k, k]
+        known = (triangles[:, k, k + 1 :] * right[:, k + 1 :]).sum(1)
+        right[:, k] = (right[:, k] - known) / triangles[:, k, k]
     return right
+
+
+@dataclass(frozen=True)
+class GuidanceWindows:
+    """All that a local regression needs of the guidance: the same for every LST over it.
+
+    Attributes:
+        radius: Of the window, in coarse pixels.
+        coarse: ``(B, C, h, w)`` aggregated guidance.
+        mean: ``(B, C, h, w)`` its mean in the window.
+        triangles: ``(B, C, C, h, w)`` its covariance in the window with the penalty, eliminated.
+    """
+
+    radius: int
+    coarse: Tensor
+    mean: Tensor
+    triangles: Tensor
+
+    @classmethod
+    def of(cls, coarse: Tensor, radius: int, ridge: float) -> GuidanceWindows:
+        """Of aggregated guidance ``(B, C, h, w)``, for a window and a penalty."""
+        with torch.no_grad():
+            coarse = coarse.float()
+            mean = _window_mean(coarse, radius)
+            penalty = ridge * torch.eye(coarse.shape[1], device=coarse.device)[:, :, None, None]
+            return cls(radius, coarse, mean, _eliminate(_window_covariance(coarse, mean, radius) + penalty))
+
+    def slopes(self, lst: Tensor) -> Tensor:
+        """Coefficients of the regression of an LST ``(B, 1, h, w)``: ``(B, C, h, w)``."""
+        with torch.no_grad():
+            lst = lst.float()
+            covariance = _window_mean(self.coarse * lst, self.radius) - self.mean * _window_mean(lst, self.radius)
+            return _window_mean(_substitute(self.triangles, covariance), 1)
 
 
 def local_regression(lst: Tensor, guidance: Tensor, detail: Tensor, scale: int, radius: int, ridge: float) -> Tensor:
@@ -63,14 +110,13 @@ def local_regression(lst: Tensor, guidance: Tensor, detail: Tensor, scale: int, 
     Returns:
         ``(B, 1, s·h, s·w)`` detail in the units of ``lst``.
     """
-    with torch.no_grad():
-        bands = guidance.shape[1]
-        coarse = block_mean(guidance.float(), scale)
-        covariance = _window_covariance(torch.cat([coarse, lst.float()], dim=1), radius)
-        penalty = ridge * torch.eye(bands, device=lst.device)[:, :, None, None]
-        slopes = solve(covariance[:, :bands, :bands] + penalty, covariance[:, :bands, bands])
-        slopes = _window_mean(slopes, 1)
-        return (upsample(slopes, scale, "bilinear") * detail).sum(1, keepdim=True)
+    return applied(GuidanceWindows.of(block_mean(guidance.float(), scale), radius, ridge).slopes(lst), detail, scale)
+
+
+@torch.no_grad()
+def applied(slopes: Tensor, detail: Tensor, scale: int) -> Tensor:
+    """The detail that coefficients ``(B, C, h, w)`` make of the guidance's: ``(B, 1, s·h, s·w)``."""
+    return (upsample(slopes, scale, "bilinear") * detail).sum(1, keepdim=True)
 
 
 def reach(radius: int) -> int:

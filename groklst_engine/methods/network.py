@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -50,6 +51,14 @@ class NetworkDownscaler:
         self._device = options.device
         self._lst = Normalizer((0.0,), (1.0,))
         self._guidance = Normalizer((), ())
+        self._kept: list[_Channels] | None = None
+
+    def share(self) -> None:
+        """Keep what is made of a guidance for the next date over it, also for copies of this one."""
+        self._kept = []
+        for module in self._network.modules():
+            if hasattr(module, "keeps_guidance"):
+                setattr(module, "keeps_guidance", True)  # noqa: B010 - to a Module's type any attribute is a tensor
 
     def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
         """Take the scene's statistics at the coarse scale, unless the network brings those of its training data.
@@ -74,11 +83,33 @@ class NetworkDownscaler:
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
         """Downscale: ``(B, 1, H, W)`` kelvin."""
-        guidance = channels(batch.guidance, self._roles, self._wanted, self._guidance) if self._wanted else None
-        fine = self._network(
-            self._lst.apply(batch.lst).to(self._device), None if guidance is None else guidance.to(self._device)
-        )
+        guidance = self._channels(batch.guidance) if self._wanted else None
+        fine = self._network(self._lst.apply(batch.lst).to(self._device), guidance)
         return self._lst.invert(fine.cpu())
+
+    def _channels(self, guidance: Tensor) -> Tensor:
+        """The network's guidance, on its device; the very same tensor for the same guidance where that is kept."""
+        for kept in self._kept or ():
+            if kept.fits(guidance, self._guidance):
+                return kept.made
+        made = channels(guidance, self._roles, self._wanted, self._guidance).to(self._device)
+        if self._kept is not None:
+            self._kept[:] = [_Channels(guidance, self._guidance, made)]
+        return made
+
+
+@dataclass(frozen=True)
+class _Channels:
+    """A network's guidance, and what it was made of."""
+
+    guidance: Tensor
+    statistics: Normalizer
+    made: Tensor
+
+    def fits(self, guidance: Tensor, statistics: Normalizer) -> bool:
+        """Whether it is of this guidance; the tensor that is held here keeps its memory from being used again."""
+        same = guidance.data_ptr() == self.guidance.data_ptr() and guidance.shape == self.guidance.shape
+        return same and statistics == self.statistics
 
 
 def channels(guidance: Tensor, roles: tuple[Role, ...], wanted: tuple[Role, ...], statistics: Normalizer) -> Tensor:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from groklst_engine.degrade import block_mean
-from groklst_engine.layers.local_regression import local_regression, reach
+from groklst_engine.layers.local_regression import GuidanceWindows, applied, reach
 from groklst_engine.models.spec import ModelSpec
 from groklst_engine.resample import REACH, upsample
 
@@ -34,6 +35,23 @@ class DilatedBlock(nn.Module):
         return x + found
 
 
+@dataclass(frozen=True)
+class GuidanceFeatures:
+    """What the network makes of the guidance alone.
+
+    Attributes:
+        guidance: ``(B, C, s·h, s·w)``, of which it was made.
+        scale: Coarse pixel divided by fine pixel.
+        detail: ``(B, C, s·h, s·w)`` guidance without its own coarse part.
+        windows: Of the local regressions.
+    """
+
+    guidance: Tensor
+    scale: int
+    detail: Tensor
+    windows: tuple[GuidanceWindows, ...]
+
+
 class GuidedResidual(nn.Module):
     """Residual over bicubic from guidance, its detail and a local regression.
 
@@ -44,6 +62,9 @@ class GuidedResidual(nn.Module):
         dilations: One block each.
         windows: Radii, in coarse pixels, of the local regressions.
         ridge: Penalty of the local regressions, in z-scored units.
+
+    Attributes:
+        keeps_guidance: Whether to keep what is made of a guidance for the next LST over the very same tensor.
     """
 
     def __init__(
@@ -63,6 +84,8 @@ class GuidedResidual(nn.Module):
         self.stem = nn.Conv2d(2 + 2 * guidance_bands + len(self.windows), width, 3, padding=1)
         self.blocks = nn.Sequential(*[DilatedBlock(width, dilation) for dilation in dilations])
         self.head = nn.Conv2d(width, 1, 3, padding=1)
+        self.keeps_guidance = False
+        self._last: GuidanceFeatures | None = None
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -80,12 +103,24 @@ class GuidedResidual(nn.Module):
         interpolated = upsample(lst, scale, "bicubic")
         if guidance is None:
             guidance = interpolated.new_zeros(len(lst), self.guidance_bands, *interpolated.shape[-2:])
-        detail = guidance - upsample(block_mean(guidance, scale), scale, "bicubic")
-        regressions = [local_regression(lst, guidance, detail, scale, window, self.ridge) for window in self.windows]
+        of_guidance = self._of_guidance(guidance, scale)
+        detail = of_guidance.detail
+        regressions = [applied(window.slopes(lst), detail, scale) for window in of_guidance.windows]
         octaves = torch.full_like(interpolated, math.log2(scale) / 3)
         features = torch.cat([interpolated, octaves, guidance, detail, *regressions], dim=1)
         residual: Tensor = self.head(self.blocks(self.stem(features)))
         return interpolated + residual.to(interpolated.dtype)
+
+    def _of_guidance(self, guidance: Tensor, scale: int) -> GuidanceFeatures:
+        """Features of a guidance, or of the last one if it is the same and was to be kept."""
+        last = self._last
+        if last is not None and last.guidance is guidance and last.scale == scale:
+            return last
+        coarse = block_mean(guidance, scale)
+        windows = tuple(GuidanceWindows.of(coarse, window, self.ridge) for window in self.windows)
+        features = GuidanceFeatures(guidance, scale, guidance - upsample(coarse, scale, "bicubic"), windows)
+        self._last = features if self.keeps_guidance else None
+        return features
 
 
 def radius(scale: int, dilations: Sequence[int] = (1, 2, 4, 2), windows: Sequence[int] = (2, 5)) -> int:
