@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from groklst_engine.errors import InputError
 from groklst_engine.inputs import (
     DEFAULT_METHOD,
+    Cluster,
     Device,
     FineData,
     Frozen,
@@ -99,6 +100,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
         method: A method, a shipped or registered weights name, or the path of a weights file.
         steps: Scales of the steps in which to downscale, such as 2,2; empty: in one.
         output: GeoTIFF to write.
+        cog: Make it a cloud-optimised one, with overviews.
         uncertainty: Write the standard error of each pixel beside the output, to a file that ends in _uncertainty.tif.
         report: Folder for ``report.html`` and ``report.json``; None writes none.
         reference: A fine LST to score the result against.
@@ -108,6 +110,8 @@ class DownscaleJob(Choosing, Physics, InspectJob):
         tile: Output pixels per side of a tile; None chooses.
         memory: Gigabytes to stay below; None takes what is free.
         resume: Keep what is done when the run is interrupted, and continue what an interrupted one left.
+        cluster: Share the work among processes or machines with Dask: local:N for N processes here, or the address of
+            a scheduler, such as tcp://10.0.0.1:8786.
         seed: For methods that train on the scene.
     """
 
@@ -116,6 +120,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     method: str = DEFAULT_METHOD
     steps: tuple[Scale, ...] = ()
     output: Path
+    cog: bool = False
     uncertainty: bool = False
     report: Path | None = None
     reference: LstSource | None = None
@@ -125,6 +130,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     tile: int | None = Field(None, ge=32)
     memory: float | None = Field(None, gt=0)
     resume: bool = False
+    cluster: Cluster | None = None
     seed: int = 0
 
     @model_validator(mode="before")
@@ -143,6 +149,37 @@ class DownscaleJob(Choosing, Physics, InspectJob):
             raise ValueError(f"the steps {self.steps} do not make the scale {self.scale}")
         if self.steps and self.uncertainty:
             raise ValueError("a standard error is there for a single step only: leave it out, or the steps")
+        return self
+
+
+class ArchiveJob(Frozen):
+    """Downscale many scenes; one that fails stops no other.
+
+    Outputs that are there already, made by the same job from the same inputs, are kept.
+
+    Attributes:
+        scenes: A job for each.
+        skip_existing: Keep outputs that are there already, whatever made them.
+        summary: Folder for archive.html, archive.csv and archive.json, a table of all scenes; None writes none.
+        cluster: Share the scenes among processes or machines with Dask, as of a single job.
+    """
+
+    kind: Literal["archive"] = "archive"
+    scenes: tuple[DownscaleJob, ...] = Field(min_length=1)
+    skip_existing: bool = False
+    summary: Path | None = None
+    cluster: Cluster | None = None
+
+    @model_validator(mode="after")
+    def _an_output_each(self) -> ArchiveJob:
+        first: dict[Path, DownscaleJob] = {}
+        for scene in self.scenes:
+            other = first.setdefault(scene.output, scene)
+            if other is not scene:
+                raise ValueError(
+                    f"the scenes '{other.lst.path}' and '{scene.lst.path}' would both be written to '{scene.output}': "
+                    "put {name} or {date} into the output"
+                )
         return self
 
 
@@ -197,6 +234,7 @@ Job = Annotated[
     InspectJob
     | IdentifyJob
     | DownscaleJob
+    | ArchiveJob
     | SimulateJob
     | EvaluateJob
     | PrepareJob
@@ -211,13 +249,13 @@ Job = Annotated[
     Field(discriminator="kind"),
 ]
 _JOB: TypeAdapter[Job] = TypeAdapter(Job)
-_KINDS = _JOB.json_schema()["discriminator"]["mapping"]  # they stand in an error's place, too
 
 
 def explain(error: ValidationError) -> str:
     """One sentence for the first violation in a pydantic error."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in _KINDS)
+    kinds = _JOB.json_schema()["discriminator"]["mapping"]  # they stand in an error's place, too
+    where = ".".join(str(part) for part in first["loc"] if part not in kinds)
     what = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list)) else f" (given: {first['input']!r})"
     if not where:  # options that do not go together
