@@ -16,6 +16,7 @@ Precision = Literal["auto", "bf16", "float32"]
 Scale = Annotated[int, Field(ge=2, le=64)]
 QualityRule = Literal["recommended", "any"]
 Split = Literal["train", "val", "trainval", "test"]
+Cluster = Annotated[str, Field(pattern=r"^(local:[1-9]\d{0,2}|(tcp|tls|ucx)://.+)$")]
 DEFAULT_METHOD = "groklst-small"
 
 

@@ -20,6 +20,7 @@ from groklst_engine.derive import derivable
 from groklst_engine.device import choose_device
 from groklst_engine.errors import InputError, ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
+from groklst_engine.fingerprint import TAG, fingerprint
 from groklst_engine.indices import available
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.inspection import warnings_of
@@ -45,9 +46,6 @@ from groklst_engine.units import Unit
 
 CHOOSING = 0.4
 """Share of a run's time in which ``auto`` chooses, for progress."""
-
-NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory", "uncertainty")
-"""Fields of a job on which the values of its output do not depend."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +156,7 @@ def downscaling(
 
     spec = get_method(job.method)
     _check(job, spec)
+    asked = fingerprint(job, spec.sha256)
     choice = None
     if job.method == AUTO:
         choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
@@ -178,7 +177,7 @@ def downscaling(
         scene = SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity, shared)
         with (
             _continued(job, spec) as checkpoint,
-            _writer(job, spec, reader, checkpoint) as writer,
+            _writer(job, spec, reader, checkpoint, asked) as writer,
             ExitStack() as stack,
         ):
             method = _built(job, spec, registration, scene, shared)
@@ -240,11 +239,7 @@ def _check(job: DownscaleJob, spec: MethodSpec) -> None:
 @contextmanager
 def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
     """What an earlier run has done, if that is wanted; kept when this one fails, if that is wanted."""
-    names = [job.lst.path, *(source.path for source in job.guidance), *([job.mask] if job.mask else [])]
-    files = [Path(name) for name in names if Path(name).is_file()]
-    result = job.model_dump_json(exclude=set(NOT_OF_THE_RESULT))
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    checkpoint = Checkpoint(job.output, f"{result} {spec.sha256} {states} {versions()}")
+    checkpoint = Checkpoint(job.output, f"{fingerprint(job, spec.sha256)} {versions()}")
     if job.resume:
         checkpoint.load()
     try:
@@ -275,8 +270,11 @@ def _derived(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, overpas
     return (*job.derive, *sorted(wanted))
 
 
-def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoint: Checkpoint) -> RasterWriter:
+def _writer(
+    job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoint: Checkpoint, asked: str
+) -> RasterWriter:
     tags = {
+        TAG: asked,
         "GROKLST_METHOD": job.method,
         "GROKLST_SCALE": str(job.scale),
         "GROKLST_JOB": job.model_dump_json(),
@@ -292,6 +290,7 @@ def _writer(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoi
         overwrite=job.overwrite,
         keep_part=job.resume,
         held=checkpoint.held,
+        cog=job.cog,
     )
 
 
@@ -314,6 +313,7 @@ def _error_writer(job: DownscaleJob, reader: AlignedReader) -> RasterWriter:
         description="Standard error of the land surface temperature",
         tags={"GROKLST_METHOD": job.method, "GROKLST_OF": job.output.name},
         overwrite=job.overwrite,
+        cog=job.cog,
     )
 
 

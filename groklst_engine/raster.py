@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.shutil import copy
 from rasterio.windows import Window
 
 from groklst_engine.errors import InputError, OutputError
@@ -114,6 +115,7 @@ class RasterWriter:
         overwrite: Whether an existing file may be replaced.
         keep_part: Whether ``part`` stays when the work fails or is cancelled, to be continued.
         held: What an earlier writer held back when it was synced: continue its ``part``.
+        cog: Whether to make a cloud-optimised GeoTIFF of it in the end.
 
     Attributes:
         path: Final file.
@@ -136,11 +138,13 @@ class RasterWriter:
         overwrite: bool,
         keep_part: bool = False,
         held: Floats | None = None,
+        cog: bool = False,
     ) -> None:
         check_output(path, overwrite)
         self.path = path
         self.part = path.with_name(path.name + ".part")
         self._keep_part = keep_part
+        self._cog = cog
         self._profile: dict[str, Any] = {
             "driver": "GTiff",
             "dtype": "float32",
@@ -240,6 +244,18 @@ class RasterWriter:
         except (RasterioError, OSError) as error:
             raise OutputError(f"Writing '{self.path}' failed: check that the disk has room.") from error
 
+    def _optimise(self) -> None:
+        """Turn ``part`` into a cloud-optimised GeoTIFF."""
+        optimised = self.part.with_name(self.part.name + ".cog")
+        options = {"compress": "deflate", "predictor": "yes", "level": 1, "bigtiff": "if_safer"}
+        try:
+            copy(self.part, optimised, driver="COG", overview_resampling="average", **options)
+            optimised.replace(self.part)
+        except RasterioError as error:
+            raise OutputError(f"Writing '{self.path}' failed: check that the disk has room.") from error
+        finally:
+            optimised.unlink(missing_ok=True)
+
     def __enter__(self) -> RasterWriter:
         return self
 
@@ -249,6 +265,8 @@ class RasterWriter:
         try:
             self.finish()
             if kind is None:
+                if self._cog:
+                    self._optimise()
                 self.part.replace(self.path)
         except OSError as failure:
             raise OutputError(f"Writing '{self.path}' failed: check that the disk has room.") from failure
