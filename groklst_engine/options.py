@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -124,10 +125,15 @@ def add_fields(parser: argparse.ArgumentParser, model: type[BaseModel], *names: 
 
 def _help(model: type[BaseModel], name: str) -> str:
     """What the docstrings of the model and its parents say about a field."""
-    documented = "\n".join(inspect.cleandoc(kind.__doc__ or "") for kind in model.__mro__)
-    match = re.search(rf"^    {name}: (.+(?:\n {{5,}}.+)*)", documented, re.MULTILINE)
+    match = re.search(rf"^    {name}: (.+(?:\n {{5,}}.+)*)", _documentation(model), re.MULTILINE)
     text = re.sub(r"\s+", " ", match[1]) if match else ""
     return re.sub(r"; None .*", "", text.replace("``", "").replace("%", "%%")).rstrip(".")
+
+
+@cache
+def _documentation(model: type[BaseModel]) -> str:
+    """The docstrings of a model and its parents."""
+    return "\n".join(inspect.cleandoc(kind.__doc__ or "") for kind in model.__mro__)
 
 
 def _metavar(annotation: Any) -> str | None:
