@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from groklst_engine import __version__, console
+from groklst_engine.downscale_command import add_downscale_command
 from groklst_engine.errors import Cancelled, GroklstError
 from groklst_engine.events import CancelToken, OnEvent, leads, log
 from groklst_engine.identify_command import add_identify_command
 from groklst_engine.inputs import SceneSource
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, InspectJob, ProbeJob, SimulateJob, parse_job
+from groklst_engine.jobs import EvaluateJob, InspectJob, ProbeJob, SimulateJob, parse_job
 from groklst_engine.manifest import read_scenes
 from groklst_engine.options import (
     add_consistency,
@@ -30,7 +31,6 @@ from groklst_engine.options import (
     add_regions,
     fields_from,
     job_from,
-    lst_source,
     setting,
 )
 from groklst_engine.prepare_command import add_prepare_command
@@ -81,10 +81,6 @@ def _cancelled_by_interrupt() -> Iterator[CancelToken]:
 
 
 # The commands: options in, a JSON object out.
-
-
-def _downscale(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
-    return run_job(job_from(DownscaleJob, options), on_event, cancel)
 
 
 def _info(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -183,33 +179,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = partial(add_command, commands)
 
-    downscale = command(
-        "downscale",
-        _downscale,
-        console.show_downscale,
-        "make a fine LST raster from a coarse one",
-        "groklst downscale --lst modis.tif --guidance s2.tif:blue,green,red,nir dem.tif --scale 4 -o fine.tif",
-    )
-    add_inputs(downscale)
-    add_fields(downscale, DownscaleJob, "mask", "scale", "steps", "method", "output", "uncertainty", "report")
-    downscale.add_argument(
-        "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
-    )
-    add_consistency(downscale, DownscaleJob)
-    physics = ("psf", "mtf", "domain", "emissivity", "derive", "overpass", "cross_sensor")
-    add_fields(
-        downscale,
-        DownscaleJob,
-        *physics,
-        "overwrite",
-        "device",
-        "tile",
-        "memory",
-        "resume",
-        "seed",
-        "candidates",
-        "budget",
-    )
+    add_downscale_command(commands, add_command)
 
     info = command(
         "info",

@@ -21,7 +21,16 @@ from typing import Any, TextIO
 
 from groklst_engine.errors import GroklstError, InputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent
-from groklst_engine.jobs import DownscaleJob, EvaluateJob, IdentifyJob, InspectJob, Job, SimulateJob, parse_job
+from groklst_engine.jobs import (
+    ArchiveJob,
+    DownscaleJob,
+    EvaluateJob,
+    IdentifyJob,
+    InspectJob,
+    Job,
+    SimulateJob,
+    parse_job,
+)
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
@@ -40,6 +49,12 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.predict import downscale
 
             return downscale(job, on_event, cancel).to_json()
+        case ArchiveJob():
+            from groklst_engine.archive import archive
+
+            result = archive(job, on_event, cancel)
+            result.require_all()
+            return result.to_json()
         case SimulateJob():  # before InspectJob, too
             from groklst_engine.simulate import simulate
 
