@@ -54,11 +54,16 @@ def _facts(card: ModelCard) -> Iterator[str]:
 
 
 def _scores(card: ModelCard) -> Iterator[str]:
-    """One row per held-out region and scale, and the means per scale."""
+    """One row per region and scale, and the means per scale."""
+    tested = card.training.get("options", {}).get("score_test")
+    whose = (
+        "The network was scored on the test split of its data set, which it has not seen."
+        if tested
+        else "Each scene was scored by a network trained without its whole region, with the same options."
+    )
     yield (
-        "Each scene was scored by a network trained without its whole region, with the same options. Means over a "
-        "region's scenes, in kelvin; the last column is the mean of RMSE divided by bicubic's. Output corrected for "
-        "coarse consistency. Scene by scene: `groklst weights show --json`."
+        f"{whose} Means over a region's scenes, in kelvin; the last column is the mean of RMSE divided by bicubic's. "
+        "Output corrected for coarse consistency. Scene by scene: `groklst weights show --json`."
     )
     yield ""
     yield "| region | scenes | scale | RMSE | MAE | BIAS | CC | RSD | bicubic RMSE | ÷ bicubic |"

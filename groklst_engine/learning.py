@@ -29,7 +29,7 @@ UNCORRECTED = 0.2
 """Weight of the loss before the coarse-consistency correction: the network must also serve without it."""
 
 REPORTED = 50
-"""Steps over which the reported loss is averaged."""
+"""Steps over which the reported loss is averaged, in long trainings; short ones report a hundred times."""
 
 
 def _moving_average(iterations: int) -> Callable[..., None]:
@@ -84,6 +84,7 @@ def learn(
     done, total, seconds = checkpoint.restore(parts) if checkpoint else (0, 0.0, 0.0)
     started = time.monotonic() - seconds
     run = len(checkpoint.scores) + 1 if checkpoint else 1
+    reported = max(1, min(REPORTED, schedule.iterations // 100))
 
     def save(step: int) -> None:
         if checkpoint and group.leads:
@@ -135,8 +136,8 @@ def learn(
             value, seconds = float(sums[0] / sums[1]), time.monotonic() - started
             total += value
             if group.leads:
-                if step % REPORTED == 0 or step == schedule.iterations:
-                    mean, total = total / (step % REPORTED or REPORTED), 0.0
+                if step % reported == 0 or step == schedule.iterations:
+                    mean, total = total / (step % reported or reported), 0.0
                     on_event(Event("metric", f"Step {step}", values={"step": step, "loss": mean, "seconds": seconds}))
                 if step % 5 == 0:
                     progress(on_event, step / schedule.iterations, f"Training step {step} of {schedule.iterations}")

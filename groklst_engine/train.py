@@ -25,6 +25,7 @@ from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluate import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, leads, log, part, progress, warn
 from groklst_engine.fine_tuning import completed, freeze, take_over
+from groklst_engine.inputs import FineData
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.learning import learn
 from groklst_engine.losses import build_loss
@@ -61,7 +62,8 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     """Train a network and write its weights.
 
     With ``cross_validate``, one network per named region, or group of regions, is trained without it and scored on it
-    first; the scores stand in the card of the final network, which has seen all scenes. Beside the weights,
+    first; the scores stand in the card of the final network, which has seen all scenes. With ``score_test`` it is the
+    final network that is scored, on the data set's test split. Beside the weights,
     ``.training.csv`` logs the steps, and ``.checkpoint`` keeps, until the weights are there, what ``resume`` needs.
 
     Raises:
@@ -97,6 +99,8 @@ def _check(job: TrainJob) -> None:
             raise InputError(f"No training scene lies in '{region}': choose of {', '.join(sorted(regions))}.")
     if job.cross_validate and len(regions) == 1:
         raise InputError("Cross-validation leaves a region out, and the scenes have only one: give scenes of another.")
+    if job.score_test and (job.dataset is None or job.split == "test" or job.cross_validate):
+        raise InputError("Scores on the test split need a data set, training on another split, no cross-validation.")
     if both := set(held_out) & set(job.validate_regions):
         raise InputError(f"'{min(both)}' cannot be for validation and cross-validation at once: name it once.")
     if regions <= set(job.validate_regions):
@@ -157,14 +161,24 @@ def _train(job: TrainJob, checkpoint: Checkpoint, group: Group, on_event: OnEven
         network, normalization = _learn(job, scenes, chosen, checkpoint, group, part(step, 0, 0.9), cancel)
         scores = []
         if group.leads:
-            scores = _scores(job, held, network, normalization, part(step, 0.9, 1), cancel)
+            held_out = tuple(source for source in job.scenes if (source.region or source.name) in _regions_of(held))
+            unseen = FineData(scenes=held_out)
+            scores = _scores(job, unseen, network, normalization, part(step, 0.9, 1), cancel)
             checkpoint.finish_run(scores)
         else:
             checkpoint.scores.append(scores)
     step = part(on_event, 0.02 + 0.98 * (runs - 1) / runs, 1.0)
     chosen = _outside(regions, job.validate_regions)
-    network, normalization = _learn(job, scenes, chosen, checkpoint, group, step, cancel)
-    card = _card(job, [row for scores in checkpoint.scores for row in scores], normalization)
+    learned = 0.9 if job.score_test else 1.0
+    network, normalization = _learn(job, scenes, chosen, checkpoint, group, part(step, 0, learned), cancel)
+    metrics = [row for scores in checkpoint.scores for row in scores]
+    if job.score_test and group.leads:
+        unseen = FineData(dataset=job.dataset, split="test")
+        try:
+            metrics += _scores(job, unseen, network, normalization, part(step, learned, 1), cancel)
+        except InputError as error:  # what was learned must not be lost for it
+            warn(on_event, f"The network was not scored. {error}")
+    card = _card(job, metrics, normalization)
     if group.leads:
         card = save_weights(job.output, network, card)
         write_card(card, job.output.with_suffix(".md"))
@@ -257,19 +271,18 @@ def _validation(job: TrainJob, normalization: Normalization) -> Validation:
 
 def _scores(
     job: TrainJob,
-    held: str,
+    unseen: FineData,
     network: nn.Module,
     normalization: Normalization,
     on_event: OnEvent,
     cancel: CancelToken,
 ) -> list[dict[str, Any]]:
-    """Scores, beside bicubic, on regions the network has not seen, through the public ``evaluate()``."""
-    held_out = tuple(source for source in job.scenes if (source.region or source.name) in _regions_of(held))
-    weights = job.output.with_name(f"{job.output.stem}.without-{held}{SUFFIX}")
+    """Scores, beside bicubic, on what the network has not seen, through the public ``evaluate()``."""
+    weights = job.output.with_name(f"{job.output.stem}.unscored{SUFFIX}")
     try:
         save_weights(weights, network, _card(job, [], normalization))
         wish = EvaluateJob(
-            scenes=held_out, scales=job.score_scales or job.scales, methods=("bicubic", str(weights)), device=job.device
+            **dict(unseen), scales=job.score_scales or job.scales, methods=("bicubic", str(weights)), device=job.device
         )
         evaluation: Evaluation = evaluate(wish, on_event, cancel)
     finally:

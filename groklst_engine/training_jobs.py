@@ -120,7 +120,8 @@ class TrainJob(FineData):
         device: Where to train.
         cross_validate: Regions, or groups of them joined by +; for each a network is trained without it, scored on
             it, and its scores kept in the card. The network that is written is then trained on all scenes.
-        score_scales: Scales of that cross-validation; empty: those trained for.
+        score_test: Score the network on the data set's test split in the end, beside bicubic, for the card.
+        score_scales: Scales of the scores in the card; empty: those trained for.
         label: Name for people, in the card and in listings; the file's name is the name for `--method`.
         description: A sentence for the card.
         limitations: When not to trust it, for the card.
@@ -162,6 +163,7 @@ class TrainJob(FineData):
     seed: int = 0
     device: Device = "auto"
     cross_validate: tuple[str, ...] = ()
+    score_test: bool = False
     score_scales: tuple[Scale, ...] = ()
     label: str = ""
     description: str = ""

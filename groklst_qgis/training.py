@@ -186,6 +186,8 @@ class Training(QObject):
             job["overwrite"] = True
             if chips and not chips["val"]:
                 job["validate_every"] = 0
+            if chips and not chips["test"]:
+                job["score_test"] = False
         return job
 
     def _on_message(self, message: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ class Curves(FigureCanvasQTAgg):
         self._draw(self._error, "Validation RMSE (K)", steps, lines)
         if scores:
             self._error.legend(frameon=False, fontsize=8)
-        for axes, there, when in ((self._loss, losses, "step 50"), (self._error, scores, "the first validation")):
+        for axes, there, when in ((self._loss, losses, "some steps"), (self._error, scores, "the first validation")):
             if not there:
                 axes.text(0.5, 0.5, f"comes after {when}", ha="center", va="center", color=_BICUBIC, fontsize=8)
         self.draw_idle()  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ class Curves(FigureCanvasQTAgg):
         axes.clear()
         axes.set_title(title, fontsize=9, loc="left")
         axes.set_xlabel("Step", fontsize=8)
-        axes.tick_params(labelsize=8)
+        axes.tick_params(which="both", labelsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(True, color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)

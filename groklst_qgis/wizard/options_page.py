@@ -231,6 +231,7 @@ class OptionsPage(QWizardPage):
             "validate_every": self.validate_every.value() or max(1, self.steps.value() // 10),
             "seed": self.seed.value(),
             "device": self.device.currentData(),
+            "score_test": True,
             "checkpoint_every": max(1, min(500, self.steps.value() // 10)),
         }
 

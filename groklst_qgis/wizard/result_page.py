@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from qgis.PyQt.QtCore import QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWizardPage
+from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QTextBrowser, QVBoxLayout, QWizardPage
 
 from ..question import Question
 from ..training import Training
@@ -42,6 +44,10 @@ class ResultPage(QWizardPage):
         self.use_button = QPushButton("Use it now")
         self.use_button.setObjectName("useButton")
         self.use_button.setToolTip("Make it a method of GrokLST and choose it in the panel")
+        self.name = QLineEdit()
+        self.name.setObjectName("useName")
+        self.name.setAccessibleName("Name of the new method")
+        self.name.setMaximumWidth(24 * self.fontMetrics().averageCharWidth())
         self.report_button = QPushButton("Open report")
         self.report_button.setObjectName("resultReportButton")
         self.folder_button = QPushButton("Open folder")
@@ -50,9 +56,12 @@ class ResultPage(QWizardPage):
         self.message.setObjectName("resultMessage")
         self.message.setWordWrap(True)
         buttons = QHBoxLayout()
-        for button in (self.use_button, self.report_button, self.folder_button):
-            buttons.addWidget(button)
+        buttons.addWidget(self.use_button)
+        buttons.addWidget(QLabel("as"))
+        buttons.addWidget(self.name)
         buttons.addStretch()
+        buttons.addWidget(self.report_button)
+        buttons.addWidget(self.folder_button)
         layout = QVBoxLayout(self)
         layout.addWidget(self.verdict)
         layout.addWidget(self.browser, 1)
@@ -61,6 +70,8 @@ class ResultPage(QWizardPage):
         self._question = Question("Add the weights to GrokLST", 0, self)
         self._question.answered.connect(self._on_added)
         self._question.failed.connect(self._on_refused)
+        self._names = Question("Look for a free name", 0, self)
+        self._names.answered.connect(self._take_names)
         self.use_button.clicked.connect(self._use)
         self.report_button.clicked.connect(self._open_report)
         self.folder_button.clicked.connect(self._open_folder)
@@ -75,16 +86,29 @@ class ResultPage(QWizardPage):
         text = card.read_text("utf-8") if card.is_file() else "The model card is missing."
         self.browser.setMarkdown(f"{_table(rows)}\n\n{text}")
         self.report_button.setEnabled(_report(training) is not None)
+        self.name.setText(training.name)
+        self._names.ask({"kind": "weights-list"})
 
     def stop(self) -> None:
         """Ask nothing any more."""
         self._question.stop()
+        self._names.stop()
+
+    def _take_names(self, answer: dict[str, Any]) -> None:
+        """Offer a name that no other weights have."""
+        wanted = self.name.text()
+        free = free_name(wanted, {entry["name"] for entry in answer["weights"]})
+        if free != wanted:
+            self.name.setText(free)
+            self.message.setText(f"There are other weights with the name '{wanted}'.")
 
     def _use(self) -> None:
         assert self._training is not None
+        self._names.stop()
         self.use_button.setEnabled(False)
+        self.name.setEnabled(False)
         self.message.setText("Adding the weights…")
-        name = self._training.name
+        name = self.name.text().strip()
         self._question.ask({"kind": "weights-add", "file": str(self._training.weights), "name": name})
 
     def _on_added(self, answer: dict[str, Any]) -> None:
@@ -93,6 +117,7 @@ class ResultPage(QWizardPage):
 
     def _on_refused(self, sentence: str) -> None:
         self.use_button.setEnabled(True)
+        self.name.setEnabled(True)
         self.message.setText(sentence)
 
     def _open_report(self) -> None:
@@ -102,6 +127,12 @@ class ResultPage(QWizardPage):
     def _open_folder(self) -> None:
         if self._training is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._training.folder)))
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """A name that is not taken: the wanted one, or with a number behind it."""
+    names = (f"{wanted}-{number}" for number in count(2))
+    return wanted if wanted not in taken else next(name for name in names if name not in taken)
 
 
 def _report(training: Training) -> Path | None:

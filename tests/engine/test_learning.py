@@ -57,6 +57,11 @@ def learned(batch: int = 4, network: nn.Module | None = None, **options: Any) ->
     return network.state_dict(), losses
 
 
+def test_short_trainings_report_their_loss_more_often() -> None:
+    assert len(learned()[1]) == 8
+    assert len(learned(iterations=210, batch=1)[1]) == 105
+
+
 def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return max(float((one[name] - other[name]).abs().max()) for name in one)
 

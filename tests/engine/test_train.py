@@ -9,10 +9,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from rasters import cropped, read, run
+from rasters import cropped, groklst_scene, read, run
 
 from groklst_engine.data.augment import augment, blurred
 from groklst_engine.data.dataset import load_scene, training_scene
+from groklst_engine.data.groklst import write_dataset
 from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
@@ -71,6 +72,23 @@ def test_training_writes_weights_that_serve(scenes: tuple, clear: ScenePaths, tm
     assert np.isfinite(losses).all()
 
 
+def test_scores_on_the_test_split_stand_in_the_card(landscape: SyntheticScene, tmp_path: Path) -> None:
+    samples = [groklst_scene(landscape, name, top, 48, 48) for name, top in (("a", 0), ("b", 64))]
+    write_dataset(tmp_path / "GrokLST", samples, {"train": ["a"], "test": ["b"]}, "5")
+    wish = {"dataset": tmp_path / "GrokLST", "split": "train", "score_test": True, "scales": (2,), "iterations": 2}
+    wish["roles"] = ("ndvi", "dem")  # of which no slope can be told: the layout of GrokLST has no place on the earth
+    card = train(job_for((), tmp_path / "a.safetensors", **wish)).card
+    assert [(row["scene"], row["method"]) for row in card.metrics] == [("b", "bicubic"), ("b", "a")]
+    assert "scored on the test split" in (tmp_path / "a.md").read_text("utf-8")
+    assert read_card(tmp_path / "a.safetensors").metrics == card.metrics
+    assert not list(tmp_path.glob("*unscored*"))
+
+    (tmp_path / "GrokLST" / "split" / "test.txt").unlink()
+    events: list[Event] = []
+    assert train(job_for((), tmp_path / "b.safetensors", **wish), events.append).card.metrics == ()
+    assert any(event.level == "warning" and "not scored" in event.message for event in events)
+
+
 def test_one_seed_gives_one_network(scenes: tuple, tmp_path: Path) -> None:
     def hash_of(name: str, seed: int) -> str:
         train(job_for(scenes, tmp_path / name / "a.safetensors", seed=seed, iterations=3))
@@ -90,6 +108,7 @@ def test_one_seed_gives_one_network(scenes: tuple, tmp_path: Path) -> None:
         ({"output": "a.pth"}, InputError, "safetensors"),
         ({"output": "no/a.safetensors"}, OutputError, "does not exist"),
         ({"cross_validate": ("north",)}, InputError, "'north'"),
+        ({"score_test": True}, InputError, "need a data set"),
         ({"model": "guided-residuel"}, ModelError, "did you mean 'guided-residual'"),
         ({"model": "mocolsk", "arguments": {}}, ModelError, "one scale"),
         ({"arguments": {"widht": 8}}, ModelError, "did you mean 'width'"),

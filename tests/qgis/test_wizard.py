@@ -249,6 +249,7 @@ def test_what_speaks_against_the_options_is_said(
 def test_a_training_from_beginning_to_use(
     wizard: TrainingWizard, qtbot: Any, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (registry / "guided-residual.safetensors").write_text("others")
     training = train(wizard, qtbot)
     wait_for(training, DONE, qtbot)
     assert wizard.run.progress.value() == 100
@@ -266,10 +267,13 @@ def test_a_training_from_beginning_to_use(
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
     wizard.result.report_button.click()
     assert opened == [QUrl.fromLocalFile(str(training.folder / "scores" / "table.html"))]
+    qtbot.waitUntil(lambda: wizard.result.name.text() == "guided-residual-2", timeout=10_000)
+    assert wizard.result.message.text() == "There are other weights with the name 'guided-residual'."
     with qtbot.waitSignal(wizard.registered, timeout=10_000) as added:
         wizard.result.use_button.click()
-    assert added.args == ["guided-residual"]
-    assert (registry / "guided-residual.safetensors").read_text() == "weights"
+    assert added.args == ["guided-residual-2"]
+    assert (registry / "guided-residual-2.safetensors").read_text() == "weights"
+    assert (registry / "guided-residual.safetensors").read_text() == "others"
     assert Training.unfinished(training.folder.parent) == []
 
 
