@@ -40,6 +40,7 @@ from groklst_engine.train import train
 from groklst_engine.training_jobs import BenchmarkJob, TrainJob
 from groklst_engine.wald import degrade
 from groklst_engine.weights import SUFFIX, load_weights, shipped_weights, user_weights
+from groklst_engine.whole_file import whole_file
 
 CACHE_BYTES = 1 << 30
 """Of scenes kept in memory from one method to the next."""
@@ -259,9 +260,8 @@ class _Run:
                 degraded = degrade(crop.scene, unit.scale, Path(folder))
                 options = {"device": self._job.device, "consistency": self._job.consistency}
                 values = degraded.downscaled(self._method(unit), self._cancel, **options).values
-            part_file = file.with_name(f"{unit.stem}.part.npy")
-            np.save(part_file, values)
-            part_file.replace(file)
+            with whole_file(file) as part, part.open("wb") as stream:
+                np.save(stream, values)
         self._crops.append((unit.label, np.load(file)))
 
     @cached_property

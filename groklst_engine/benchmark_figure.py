@@ -16,6 +16,7 @@ from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.errors import OutputError
 from groklst_engine.grid import Grid
 from groklst_engine.raster import Floats
+from groklst_engine.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,11 +150,8 @@ def draw_comparison(crop: Crop, made: Sequence[tuple[str, Floats]], path: Path) 
         bar = figure.colorbar(image, ax=grid, location="bottom", shrink=0.5, aspect=50, extend="both", pad=0.01)
         bar.set_label(title, fontsize=8)
         bar.ax.tick_params(labelsize=7)
-    part = path.with_name(path.name + ".part")
     try:
-        figure.savefig(part, format="png", dpi=130, facecolor="white")
-        part.replace(path)
+        with whole_file(path) as part:
+            figure.savefig(part, format="png", dpi=130, facecolor="white")
     except OSError as error:
         raise OutputError(f"The figure '{path}' cannot be written: check folder and disk space.") from error
-    finally:
-        part.unlink(missing_ok=True)

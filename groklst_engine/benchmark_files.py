@@ -12,7 +12,8 @@ from pathlib import Path
 from groklst_engine.benchmark_results import Result, Unit
 from groklst_engine.benchmark_table import METRICS, Cell, Table
 from groklst_engine.errors import OutputError
-from groklst_engine.report import render, write_whole
+from groklst_engine.report import render
+from groklst_engine.whole_file import write_whole
 
 
 def write_files(table: Table, results: Mapping[Unit, Result], folder: Path, figure: Path) -> dict[str, Path]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from groklst_engine.errors import InputError, OutputError
-from groklst_engine.report import write_whole
 from groklst_engine.training_jobs import Normalization
+from groklst_engine.whole_file import write_whole
 
 STUDIED: tuple[Normalization, ...] = ("none", "z-score", "min-max")
 """The normalisations of the study, for LST and guidance each."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from groklst_engine.errors import InputError, OutputError
+from groklst_engine.whole_file import whole_file
 
 
 class Stateful(Protocol):
@@ -161,20 +162,16 @@ class Checkpoint:
         content = io.BytesIO()
         texts = {"options": json.dumps(self.options), "scores": json.dumps(self.scores)}
         torch.save({**texts, "log": self.log.size, "learning": learning}, content)
-        part = self.path.with_name(self.path.name + ".part")
         try:
-            with part.open("wb") as file:
+            with whole_file(self.path) as part, part.open("wb") as file:
                 file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())  # else a power failure may leave the new name with no content
-            part.replace(self.path)
         except OSError as error:
             raise OutputError(
                 f"The checkpoint '{self.path}' cannot be written: check folder and disk space; a checkpoint saved "
                 "before is kept."
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Remove the file; the training is over."""

@@ -16,6 +16,7 @@ from torch.export import Dim
 from groklst_engine.errors import ModelError, OutputError
 from groklst_engine.models.zoo import get_spec
 from groklst_engine.weights import ModelCard, load_weights
+from groklst_engine.whole_file import whole_file
 
 TOLERANCE = 1e-3
 """Largest difference from torch, in units of the scene's standard deviation: a few thousandths of a kelvin."""
@@ -43,7 +44,6 @@ def export_onnx(weights: Path, scale: int, output: Path) -> float:
 
     network, card = load_weights(weights, scale)
     guided = get_spec(card.architecture).guided
-    part = output.with_name(output.name + ".part")
     try:
         content = _exported(network, card, scale, guided)
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -59,10 +59,9 @@ def export_onnx(weights: Path, scale: int, output: Path) -> float:
             "and was not written: use the weights file itself."
         )
     try:
-        part.write_bytes(content)
-        part.replace(output)
+        with whole_file(output) as part:
+            part.write_bytes(content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"The file '{output}' cannot be written: check folder and disk space.") from error
     return difference
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from groklst_engine.raster import Floats
+from groklst_engine.whole_file import whole_file
 
 SIDE = 256
 """Largest side of what is drawn, in pixels, from the middle of the scene."""
@@ -40,12 +41,9 @@ def draw_preview(fields: Mapping[str, Floats], path: Path) -> str | None:
         axes.imshow(values[window], cmap="inferno", vmin=low, vmax=high, interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    part = path.with_name(path.name + ".part")
     try:
-        figure.savefig(part, format="png", dpi=100)
-        part.replace(path)
+        with whole_file(path) as part:
+            figure.savefig(part, format="png", dpi=100)
     except OSError:
         return None
-    finally:
-        part.unlink(missing_ok=True)
     return str(path)

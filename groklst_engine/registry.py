@@ -37,6 +37,7 @@ from groklst_engine.weights_jobs import (
     ShowWeightsJob,
     WeightsJob,
 )
+from groklst_engine.whole_file import whole_file
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -217,10 +218,8 @@ def _verified(path: Path) -> ModelCard:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy; the target appears only when it is complete."""
-    part = target.with_name(target.name + ".part")
     try:
-        shutil.copyfile(source, part)
-        part.replace(target)
+        with whole_file(target) as part:
+            shutil.copyfile(source, part)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"The weights '{target}' cannot be written: check folder and disk space.") from error

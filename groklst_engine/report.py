@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from groklst_engine import __version__
 from groklst_engine.errors import GroklstError, OutputError
+from groklst_engine.whole_file import write_whole
 
 Unit = Literal["K", "°C"]
 
@@ -149,20 +150,6 @@ def write_report(report: Report, directory: Path) -> tuple[Path, Path]:
         ) from error
     html, as_json = texts
     return html, as_json
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def report_content(report: Report) -> dict[str, Any]:

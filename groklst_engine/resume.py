@@ -11,6 +11,7 @@ import numpy as np
 
 from groklst_engine.errors import OutputError
 from groklst_engine.raster import Floats, RasterWriter
+from groklst_engine.whole_file import whole_file
 
 INTERVAL = 2.0
 """Seconds of work that an interruption may cost, at least; noting more often would slow down quick runs."""
@@ -77,9 +78,8 @@ class Checkpoint:
         if time.monotonic() - self._noted < INTERVAL:
             return
         writer.sync()
-        fresh = self.path.with_name(self.path.name + ".new")
         try:
-            with fresh.open("wb") as file:
+            with whole_file(self.path) as part, part.open("wb") as file:
                 np.savez(
                     file,
                     fingerprint=self._fingerprint,
@@ -88,7 +88,6 @@ class Checkpoint:
                     pending=pending,
                     held=writer.held,
                 )
-            fresh.replace(self.path)
         except OSError as error:
             raise OutputError(f"Writing '{self.path}' failed: check that the disk has room.") from error
         self._noted = time.monotonic()

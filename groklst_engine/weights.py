@@ -24,6 +24,7 @@ from groklst_engine.bands import Role
 from groklst_engine.errors import ModelError, OutputError
 from groklst_engine.models.zoo import create_model
 from groklst_engine.normalize import BY_SCENE, Normalization
+from groklst_engine.whole_file import whole_file
 
 SUFFIX = ".safetensors"
 _CARD = "groklst"
@@ -107,12 +108,10 @@ def save_weights(path: Path, network: nn.Module, card: ModelCard) -> ModelCard:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     text = card.model_dump_json(exclude={"sha256"})
     sha256 = _digest(text, tensors)
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(save(tensors, {_CARD: text, _HASH: sha256}))
-        part.replace(path)
+        with whole_file(path) as part:
+            part.write_bytes(save(tensors, {_CARD: text, _HASH: sha256}))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"The weights '{path}' cannot be written: check folder and disk space.") from error
     return card.model_copy(update={"sha256": sha256})
 

@@ -22,6 +22,7 @@ from groklst_engine.errors import InputError
 from groklst_engine.grid import Grid
 from groklst_engine.psf import Psf
 from groklst_engine.raster import NODATA, Floats, grid_of, open_raster, read_band
+from groklst_engine.whole_file import whole_file
 
 ChipFormat = Literal["geotiff", "zarr", "groklst"]
 
@@ -101,9 +102,8 @@ class _GeoTiffs:
                 dataset.set_band_unit(1, "K")
             content = memory.read()
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(content)
-        part.replace(path)
+        with whole_file(path) as part:
+            part.write_bytes(content)
 
     def read(self, name: str) -> FineScene:
         path = self._folder / "fine" / f"{name}.tif"

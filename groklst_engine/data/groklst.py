@@ -28,6 +28,7 @@ from groklst_engine.errors import InputError, OutputError
 from groklst_engine.grid import Grid
 from groklst_engine.indices import available, select
 from groklst_engine.psf import BOX, Psf
+from groklst_engine.whole_file import whole_file
 
 BANDS: Mapping[str, Role] = {
     "dem": "dem",
@@ -204,9 +205,8 @@ def write_sample(folder: Path, scene: FineScene, version: Literal["5", "7.3"], p
         for kind, fields in (("lst", {_LST_FIELD: lst_hw}), ("guidance", bands)):
             file = folder / f"{resolution}m" / kind / f"{scene.name}.mat"
             file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(file.name + ".part")
-            _write(part, fields, version)
-            part.replace(file)
+            with whole_file(file) as part:
+                _write(part, fields, version)
 
 
 def write_splits(folder: Path, splits: Mapping[str, Sequence[str]]) -> None:

@@ -43,6 +43,7 @@ from groklst_engine.inputs import SceneSource, Split
 from groklst_engine.normalize import BandStatistics
 from groklst_engine.psf import Psf
 from groklst_engine.training_jobs import PrepareJob
+from groklst_engine.whole_file import write_whole
 
 AUTOMATIC_BLOCKS = (4, 2, 1)
 """Block sides to choose from, in crops: large blocks lose few crops at their borders, many blocks make exact shares."""
@@ -225,7 +226,7 @@ def _resume(folder: Path, job: PrepareJob, files: list[tuple[SourceFile, ...]]) 
         if folder.exists():
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_text(path, json.dumps(plan, indent=1))
+    write_whole(path, json.dumps(plan, indent=1))
     return unchanged
 
 
@@ -376,7 +377,7 @@ def _complete(growing: Path, manifest: Manifest, folder: Path) -> None:
     if manifest.format == "groklst":
         splits: tuple[Split, ...] = (*SPLITS, "trainval")
         write_splits(growing, {split: [chip.name for chip in manifest.of_split(split)] for split in splits})
-    _write_text(growing / MANIFEST, manifest.model_dump_json(indent=1))
+    write_whole(growing / MANIFEST, manifest.model_dump_json(indent=1))
     old = folder.with_name(folder.name + ".old")
     if old.exists():  # this was interrupted before
         shutil.rmtree(old)
@@ -387,9 +388,3 @@ def _complete(growing: Path, manifest: Manifest, folder: Path) -> None:
     growing.replace(folder)
     (folder / _PLAN).unlink()
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    growing = path.with_name(path.name + ".part")
-    growing.write_text(text, "utf-8")
-    growing.replace(path)
