@@ -73,7 +73,8 @@ def variogram(fields: list[Tensor]) -> tuple[Matrix, Matrix, Matrix]:
             total, pairs = 0.0, 0
             for field in fields:
                 height, width = field.shape[-2:]
-                difference = (field[..., down:, right:] - field[..., : height - down, : width - right]).double()
+                near = field[..., : max(height - down, 0), : max(width - right, 0)]
+                difference = (field[..., down:, right:] - near).double()
                 total += float(difference.square().nansum())
                 pairs += int(torch.isfinite(difference).sum())
             if pairs:

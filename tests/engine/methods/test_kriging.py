@@ -53,3 +53,9 @@ def test_it_beats_repeating_the_blocks() -> None:
     torch.testing.assert_close(block_mean(found, 4)[..., 3:-3, 3:-3], coarse[..., 3:-3, 3:-3], atol=1e-4, rtol=0)
     repeated = coarse.repeat_interleave(4, -1).repeat_interleave(4, -2)
     assert (found - truth).square().mean() < 0.9 * (repeated - truth).square().mean()
+
+
+def test_steps_longer_than_the_field_are_left_out() -> None:
+    steps, _, pairs = variogram([torch.rand(1, 1, 2, 3)])
+    assert steps.max() == 2
+    assert (pairs > 0).all()
