@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,8 @@ from groklst_engine.resample import upsample
 SAMPLES = 40_000
 """Coarse pixels the trees of the whole scene learn from at most."""
 
-TREES = 12
-LOCAL_TREES = 5
+TREES = 8
+LOCAL_TREES = 3
 """In the ensemble of the whole scene, and in that of a window."""
 
 SHARE = 0.8
@@ -81,6 +82,8 @@ class LinearTrees:
         Raises:
             Cancelled: Between two trees.
         """
+        from sklearn import config_context  # here: slow to import, and most runs do without
+
         random = np.random.default_rng(self._seed)
         size = max(1, round(SHARE * len(samples)))
         width = max(1, round(BANDS * samples.x.shape[1]))
@@ -89,7 +92,8 @@ class LinearTrees:
             cancel.check()
             chosen = samples.where(random.choice(len(samples), size, replace=False))
             bands = np.sort(random.choice(samples.x.shape[1], width, replace=False))
-            self._trees.append(_LinearTree(chosen, bands, self._leaves, self._seed + number))
+            with config_context(skip_parameter_validation=True):  # it takes longer than a small tree
+                self._trees.append(_LinearTree(chosen, bands, self._leaves, self._seed + number))
             progress(on_event, (number + 1) / self._count, f"Growing tree {number + 1} of {self._count}")
 
     def predict(self, x: Array) -> Array:
@@ -102,56 +106,49 @@ class LinearTrees:
 
 class _LinearTree:
     def __init__(self, samples: Samples, bands: NDArray[np.int64], leaves: int, seed: int) -> None:
-        from sklearn.tree import DecisionTreeRegressor  # here: slow to import, and most runs do without
+        from sklearn.tree import DecisionTreeRegressor
 
-        x, y = samples.x[:, bands], samples.y
-        weight = 1 / (np.median(samples.spread) + samples.spread + 1e-6)  # of the paper's kind, but bounded
+        x, y = np.ascontiguousarray(samples.x[:, bands]), samples.y.astype(np.float64)
+        spread = samples.spread.astype(np.float64)
+        weight = 1 / (np.median(spread) + spread + 1e-6)  # of the paper's kind, but bounded
         tree = DecisionTreeRegressor(min_samples_leaf=LEAF, max_leaf_nodes=leaves, random_state=seed)
+        self._tree = tree.fit(x, y, weight, check_input=False).tree_
+        slopes, self._intercept, self._low, self._high = _leaf_models(x, y, weight, self._tree)
+        self._slopes = np.zeros((len(slopes), samples.x.shape[1]), np.float32)
+        self._slopes[:, bands] = slopes
         self._bands = bands
-        self._tree = tree.fit(x, y, weight).tree_
-        leaf = self._tree.apply(x)
-        self._slopes, self._intercept, self._low, self._high = _leaf_models(x, y, weight, leaf, self._tree.node_count)
 
     def predict(self, x: Array) -> Array:
-        x = x[:, self._bands]
-        leaf = self._tree.apply(x)
-        total = self._intercept[leaf]
-        for band in range(x.shape[1]):
-            total += self._slopes[band][leaf] * x[:, band]
-        return np.asarray(np.clip(total, self._low[leaf], self._high[leaf]))
+        leaf = self._tree.apply(np.ascontiguousarray(x[:, self._bands]))
+        total = np.einsum("nf,nf->n", self._slopes.take(leaf, 0), x) + self._intercept.take(leaf)
+        return np.clip(total, self._low.take(leaf), self._high.take(leaf), out=total)
 
 
-def _leaf_models(x: Array, y: Array, weight: Array, leaf: NDArray[np.int64], nodes: int) -> tuple[Array, ...]:
-    """All leaves' weighted ridge regressions at once: slopes ``(F, nodes)``, intercepts, lowest and highest values."""
-    places, of = np.unique(leaf, return_inverse=True)
+def _leaf_models(x: Array, y: NDArray[np.float64], weight: NDArray[np.float64], tree: Any) -> tuple[Array, ...]:
+    """All leaves' weighted ridge regressions at once: slopes ``(nodes, F)``, intercepts, lowest and highest values."""
+    leaf = tree.apply(x)
+    order = np.argsort(leaf, kind="stable")
+    nodes, starts = np.unique(leaf[order], return_index=True)
     bands = x.shape[1]
-    scale = np.maximum(x.std(0, dtype=np.float64), 1e-9)
-    columns = [*(x.astype(np.float64) / scale).T, y.astype(np.float64)]
-    total = np.bincount(of, weight)
-    means = [np.bincount(of, weight * column) / total for column in columns]
-    off = [column - mean[of] for column, mean in zip(columns, means, strict=True)]
-    normal = np.empty((len(places), bands, bands))
-    right = np.empty((len(places), bands))
-    for first in range(bands):
-        for second in range(first, bands):
-            normal[:, first, second] = normal[:, second, first] = (
-                np.bincount(of, weight * off[first] * off[second]) / total
-            )
-        right[:, first] = np.bincount(of, weight * off[first] * off[bands]) / total
-    slopes = np.linalg.solve(normal + RIDGE * np.eye(bands), right[..., None])[..., 0]
-    intercept = means[bands] - sum(slopes[:, band] * means[band] for band in range(bands))
-    low, high = np.full(len(places), np.inf), np.full(len(places), -np.inf)
-    np.minimum.at(low, of, y)
-    np.maximum.at(high, of, y)
+    mean, scale = x.mean(0, dtype=np.float64), np.maximum(x.std(0, dtype=np.float64), 1e-9)
+    columns = np.column_stack([(x - mean) / scale, y - y.mean()])[order]
+    weight = weight[order]
+    total = np.add.reduceat(weight, starts)[:, None]
+    means = np.add.reduceat(weight[:, None] * columns, starts) / total
+    columns -= means.repeat(np.diff(starts, append=len(y)), 0)
+    products = weight[:, None, None] * columns[:, :bands, None] * columns[:, None]
+    moments = np.add.reduceat(products, starts) / total[..., None]
+    slopes = np.linalg.solve(moments[..., :bands] + RIDGE * np.eye(bands), moments[..., bands:])[..., 0] / scale
+    intercept = y.mean() + means[:, bands] - (slopes * (mean + scale * means[:, :bands])).sum(1)
+    low, high = (extreme.reduceat(y[order], starts) for extreme in (np.minimum, np.maximum))
     margin = EXTRAPOLATION * (high - low)
 
     def at_nodes(values: NDArray[np.float64]) -> Array:
-        placed = np.zeros(nodes, np.float32)
-        placed[places] = values
+        placed = np.zeros((tree.node_count, *values.shape[1:]), np.float32)
+        placed[nodes] = values
         return placed
 
-    steepness = np.stack([at_nodes(slopes[:, band] / scale[band]) for band in range(bands)])
-    return steepness, at_nodes(intercept), at_nodes(low - margin), at_nodes(high + margin)
+    return at_nodes(slopes), at_nodes(intercept), at_nodes(low - margin), at_nodes(high + margin)
 
 
 class DataMiningSharpener:
@@ -170,19 +167,30 @@ class DataMiningSharpener:
         self._seed = options.seed
         self._local = local
         self._whole = LinearTrees(TREES, LEAVES, options.seed)
+        self._cancel = CancelToken()
 
     def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
         """Grow the trees of the whole scene.
+
+        Args:
+            scene: To learn from.
+            on_event: Told about every tree.
+            cancel: Looked at by the windows of all tiles, too: a tile has hundreds of them.
 
         Raises:
             InputError: Too few coarse pixels are valid.
             Cancelled: Between two trees.
         """
+        self._cancel = cancel
         samples = coarse_samples(scene, _guidance, self._whole.least, "DMS", cancel)
         self._whole.fit(samples.drawn(SAMPLES, self._seed), part(on_event, 0.1, 1.0), cancel)
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Downscale: ``(B, 1, H, W)`` kelvin."""
+        """Downscale: ``(B, 1, H, W)`` kelvin.
+
+        Raises:
+            Cancelled: Between two trees of a window.
+        """
         return torch.cat([self._one(_single(batch, index)) for index in range(len(batch.lst))])
 
     def _one(self, batch: Batch) -> Tensor:
@@ -211,7 +219,7 @@ class DataMiningSharpener:
             if len(samples) < LinearTrees.least:
                 continue
             trees = LinearTrees(LOCAL_TREES, LOCAL_LEAVES, self._seed)
-            trees.fit(samples, ignore, CancelToken())
+            trees.fit(samples, ignore, self._cancel)
             fine = planes(trees.predict(rows(inside.guidance)), inside.guidance)
             ramp = _ramp(fine.shape[-2], s)[:, None] * _ramp(fine.shape[-1], s)
             place = (..., slice(top * s, top * s + fine.shape[-2]), slice(left * s, left * s + fine.shape[-1]))

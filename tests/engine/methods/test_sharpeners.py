@@ -162,6 +162,17 @@ def test_learning_stops_when_asked_to(method: str, clear: ScenePaths, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_windows_of_a_tile_stop_when_asked_to() -> None:
+    ndvi = patches(1)
+    scene, options = as_scene(block_means(310 - 12 * ndvi, SCALE), ndvi[None])
+    cancel = CancelToken()
+    method = get_method("dms").build(options)
+    method.fit(scene, ignore, cancel)
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        method(scene.tiles[0])
+
+
 def test_masked_pixels_teach_nothing() -> None:
     ndvi = patches(1)
     truth = 310 - 12 * ndvi
