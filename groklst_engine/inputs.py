@@ -17,7 +17,8 @@ Scale = Annotated[int, Field(ge=2, le=64)]
 QualityRule = Literal["recommended", "any"]
 Split = Literal["train", "val", "trainval", "test"]
 Cluster = Annotated[str, Field(pattern=r"^(local:[1-9]\d{0,2}|(tcp|tls|ucx)://.+)$")]
-DEFAULT_METHOD = "groklst-small"
+DEFAULT_METHOD = "auto"
+DEFAULT_NETWORK = "groklst-small"
 
 
 class Frozen(BaseModel):

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from groklst_engine.errors import InputError
 from groklst_engine.inputs import (
     DEFAULT_METHOD,
+    DEFAULT_NETWORK,
     Cluster,
     Device,
     FineData,
@@ -78,11 +79,11 @@ class Choosing(Frozen):
     """What ``auto`` may choose from, and for how long it may try.
 
     Attributes:
-        candidates: What ``auto`` tries beside bicubic, simplest first.
+        candidates: What ``auto`` tries beside bicubic; of two that are alike the first is taken.
         budget: Seconds after which ``auto`` tries no further candidate.
     """
 
-    candidates: tuple[str, ...] = ("local-linear", "dms", "self-scale", DEFAULT_METHOD)
+    candidates: tuple[str, ...] = (DEFAULT_NETWORK, "local-linear", "self-scale")
     budget: float = Field(300.0, gt=0)
 
     @field_validator("candidates")
@@ -97,7 +98,8 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     """Coarse LST in, fine LST out.
 
     Attributes:
-        method: A method, a shipped or registered weights name, or the path of a weights file.
+        method: auto, which tries some on the scene; or a method, a shipped or registered weights name, or the path of
+            a weights file.
         steps: Scales of the steps in which to downscale, such as 2,2; empty: in one.
         output: GeoTIFF to write.
         cog: Make it a cloud-optimised one, with overviews.
@@ -193,7 +195,7 @@ class SimulateJob(InspectJob):
 
     kind: Literal["simulate"] = "simulate"  # type: ignore[assignment]
     scale: int = Field(2, ge=2, le=64)
-    methods: tuple[str, ...] = ("bicubic", "tsharp", DEFAULT_METHOD)
+    methods: tuple[str, ...] = ("bicubic", "tsharp", DEFAULT_NETWORK)
     device: Device = "auto"
 
 
@@ -216,7 +218,7 @@ class EvaluateJob(Choosing, FineData):
     kind: Literal["evaluate"] = "evaluate"
     split: Split = "test"
     scales: tuple[Scale, ...] = Field((4,), min_length=1)
-    methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
+    methods: tuple[str, ...] = ("bicubic", DEFAULT_NETWORK)
     uncertainty: bool = False
     consistency: Strength | None = None
     cross_sensor: bool = False

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from groklst_engine.bands import Role
-from groklst_engine.inputs import DEFAULT_METHOD, Device, FineData, Frozen, Scale, SceneSource, Split
+from groklst_engine.inputs import DEFAULT_NETWORK, Device, FineData, Frozen, Scale, SceneSource, Split
 
 Normalization = Literal["scene", "none", "z-score", "min-max"]
 Augmentation = Literal["flips", "turns", "gains", "noise", "blur", "shift"]
@@ -210,7 +210,7 @@ class BenchmarkJob(FineData):
     split: Split = "test"
     train_split: Split = "trainval"
     models: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ("bicubic", DEFAULT_METHOD)
+    methods: tuple[str, ...] = ("bicubic", DEFAULT_NETWORK)
     scales: tuple[Scale, ...] = Field((2, 4, 8), min_length=1)
     protocol: Literal["groklst", "wald"] = "groklst"
     preset: str | None = None

@@ -28,7 +28,7 @@ from ..roles import LABELS
 from .algorithm import EngineAlgorithm, enumeration, run
 from .rasters import NOT_USED, UNITS, rasters
 
-DEFAULT_METHOD = "groklst-small"
+DEFAULT_METHOD = "auto"
 
 HELP = f"""\
 Makes a fine land surface temperature (LST) layer from a coarse one, with the help of finer layers of the same place.
@@ -38,8 +38,8 @@ Makes a fine land surface temperature (LST) layer from a coarse one, with the he
 <b>Guidance layers</b>: finer rasters that overlap the LST: reflectance bands, indices, elevation. Another coordinate \
 reference system or pixel size is fine. Some methods need none.
 <b>Scale</b>: how many fine pixels lie along one coarse pixel, e.g. 4 from 1000 m to 250 m.
-<b>Method</b>: e.g. bicubic, tsharp, self-scale or groklst-small, or the path of a weights file. GrokLST's panel \
-describes them.
+<b>Method</b>: auto tries some on your rasters and takes the best; or e.g. bicubic, tsharp, self-scale or \
+groklst-small, or the path of a weights file. GrokLST's panel describes them.
 
 <h3>Advanced</h3>
 <b>Roles of the guidance bands</b>: what each band shows, with commas between bands and semicolons between layers, \

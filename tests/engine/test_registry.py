@@ -14,7 +14,7 @@ from rasters import ROLES, coarse_lst, random_weights, read, run, write
 from groklst_engine.cli import main
 from groklst_engine.errors import GroklstError, InputError, ModelError, OutputError
 from groklst_engine.events import ignore
-from groklst_engine.inputs import DEFAULT_METHOD
+from groklst_engine.inputs import DEFAULT_NETWORK
 from groklst_engine.jobs import parse_job
 from groklst_engine.methods import get_method, list_methods
 from groklst_engine.models.zoo import create_model
@@ -73,12 +73,12 @@ def test_the_way_of_weights(weights: Path, own_weights: Path, tmp_path: Path) ->
 def test_shipped_weights_stay_as_they_are(tmp_path: Path) -> None:
     for action, options in (("delete", {}), ("rename", {"new_name": "mine"})):
         with pytest.raises(ModelError, match="shipped"):
-            do(action, name=DEFAULT_METHOD, **options)
-    do("export", name=DEFAULT_METHOD, file=tmp_path / "copy.safetensors")
-    assert read_card(tmp_path / "copy.safetensors").sha256 == get_method(DEFAULT_METHOD).sha256
+            do(action, name=DEFAULT_NETWORK, **options)
+    do("export", name=DEFAULT_NETWORK, file=tmp_path / "copy.safetensors")
+    assert read_card(tmp_path / "copy.safetensors").sha256 == get_method(DEFAULT_NETWORK).sha256
 
 
-@pytest.mark.parametrize("name", [DEFAULT_METHOD, "bicubic"])
+@pytest.mark.parametrize("name", [DEFAULT_NETWORK, "bicubic"])
 def test_names_of_grok_lst_win(name: str, weights: Path, own_weights: Path) -> None:
     before = get_method(name)
     with pytest.raises(InputError, match=f"'{name}' is the name of a method of GrokLST"):
@@ -164,7 +164,7 @@ def test_the_folder_is_where_the_platform_keeps_data(
 )
 def test_an_export_that_makes_no_sense(file: str, scale: int | None, error: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=error):
-        do("export", name=DEFAULT_METHOD, file=tmp_path / file, scale=scale)
+        do("export", name=DEFAULT_NETWORK, file=tmp_path / file, scale=scale)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,7 +191,7 @@ def test_onnx_without_its_packages_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert main(["weights", "export", DEFAULT_METHOD, str(tmp_path / "a.onnx"), "--scale", "4"]) == 1
+    assert main(["weights", "export", DEFAULT_NETWORK, str(tmp_path / "a.onnx"), "--scale", "4"]) == 1
     assert "lacks the package onnxruntime" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

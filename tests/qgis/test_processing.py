@@ -166,7 +166,7 @@ def test_defaults_are_enough(
     job = engine["job"]
     assert job["lst"]["band"] == 1
     assert job["lst"]["unit"] == "auto"
-    assert (job["scale"], job["method"], job["consistency"], job["report"]) == (4, "groklst-small", True, None)
+    assert (job["scale"], job["method"], job["consistency"], job["report"]) == (4, "auto", True, None)
 
 
 def test_messages_reach_the_feedback(
