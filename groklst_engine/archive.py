@@ -187,8 +187,8 @@ def archive(job: ArchiveJob, on_event: OnEvent = ignore, cancel: CancelToken | N
     if job.cluster:
         from groklst_engine.cluster import archive_on_cluster  # Dask is an extra
 
-        for number, outcome in archive_on_cluster(job, groups, told, cancel):
-            rows[number] = _row(job.scenes[number], outcome, on_event)
+        for number, found in archive_on_cluster(job, groups, told, cancel):
+            rows[number] = _row(job.scenes[number], found, on_event)
     else:
         for group in groups:
             jobs, listeners = [job.scenes[n] for n in group], [told.listener(n) for n in group]

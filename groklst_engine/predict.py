@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,16 +166,12 @@ def downscaling(
     registration = None
     if job.cross_sensor:
         job, registration = registered(job, spec.guided, listen, cancel)
-    with (
-        AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader,
-        _emissivity(job) as emissivity,
-    ):
+    with opened(job, spec, shared) as scene:
+        reader = scene.reader
         for sentence in warnings_of(reader):
             warn(listen, sentence)
         if job.guidance and not spec.guided:
             log(listen, f"{spec.label} does not use the guidance.")
-        overpass = job.overpass or (reader.lst.product.acquired if reader.lst.product else None)
-        scene = SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity, shared)
         with (
             _continued(job, spec) as checkpoint,
             _writer(job, spec, reader, checkpoint, asked) as writer,
@@ -239,7 +236,7 @@ def _check(job: DownscaleJob, spec: MethodSpec) -> None:
 @contextmanager
 def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
     """What an earlier run has done, if that is wanted; kept when this one fails, if that is wanted."""
-    checkpoint = Checkpoint(job.output, f"{fingerprint(job, spec.sha256)} {versions()}")
+    checkpoint = Checkpoint(job.output, f"{fingerprint(job, spec.sha256)} {versions()} {bool(job.cluster)}")
     if job.resume:
         checkpoint.load()
     try:
@@ -249,6 +246,21 @@ def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
             checkpoint.clear()
         raise
     checkpoint.clear()
+
+
+@contextmanager
+def opened(job: DownscaleJob, spec: MethodSpec, shared: Shared | None = None) -> Iterator[SceneReader]:
+    """The inputs of a job, as its method wants them.
+
+    Raises:
+        InputError: One cannot be used.
+    """
+    with (
+        AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader,
+        _emissivity(job) as emissivity,
+    ):
+        overpass = job.overpass or (reader.lst.product.acquired if reader.lst.product else None)
+        yield SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity, shared)
 
 
 @contextmanager
@@ -352,9 +364,8 @@ def _computing(
             checkpoint.restart(plan.core)
         with closing(InputComparison(job.lst, reader.pair.fine, job.scale, reader.lst.unit)) as comparison:
             try:
-                yield TiledRun(
-                    settings, plan, scene, writer, comparison, checkpoint, part(on_event, spec.fit_share, 0.9)
-                )
+                told = part(on_event, spec.fit_share, 0.9)
+                yield _run_for(job)(settings, plan, scene, writer, comparison, checkpoint, told)
                 return comparison.comparison()
             except (RuntimeError, MemoryError) as error:
                 if plan.core < 2 * SMALLEST_CORE or not is_out_of_memory(error):
@@ -363,6 +374,14 @@ def _computing(
         log(on_event, f"Memory did not suffice for a tile: beginning again with tiles of {core * job.scale} pixels.")
         checkpoint.restart(None)
         writer.restart()
+
+
+def _run_for(job: DownscaleJob) -> Callable[..., TiledRun]:
+    if job.cluster is None:
+        return TiledRun
+    from groklst_engine.cluster import ClusterRun  # Dask is an extra
+
+    return partial(ClusterRun, job)
 
 
 def _compare(

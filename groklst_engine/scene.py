@@ -47,6 +47,7 @@ class SceneReader:
     Attributes:
         reader: The aligned rasters.
         roles: Of the guidance bands of a batch, in order.
+        guidance_means: ``(C,)``, with which wide gaps are filled; zeros before ``sample``.
 
     Raises:
         InputError: What is to be derived can't be.
@@ -65,7 +66,7 @@ class SceneReader:
         self._emissivity = emissivity
         self.roles = reader.roles + self._derivation.roles
         self._lst_mean = torch.tensor([reader.lst.summary.mean])
-        self._guidance_means = torch.zeros(len(self.roles))
+        self.guidance_means = torch.zeros(len(self.roles))
         self._shared = shared
         fine, lit = reader.pair.fine, overpass if "hillshade" in self._derivation.roles else None
         self._guidance_key = (fine.crs.to_wkt(), tuple(fine.transform), fine.height, fine.width, self.roles, lit)
@@ -98,7 +99,7 @@ class SceneReader:
         guidance, known = self._once((window,), read)
         if bool(known.all()):
             return guidance, known
-        means = self._guidance_means
+        means = self.guidance_means
         return self._once((window, *means.tolist()), lambda: (fill_gaps(guidance, means), known))
 
     def _once(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
@@ -139,7 +140,7 @@ class SceneReader:
             )
         if self.roles:
             key = ("means", digest(batch.mask for batch in tiles) if self._shared else "", *windows)
-            (self._guidance_means,) = self._once(key, lambda: (_means(tiles),))
+            (self.guidance_means,) = self._once(key, lambda: (_means(tiles),))
         return Scene(tuple(tiles), self.roles, s)
 
 

@@ -38,7 +38,8 @@ def series(jobs: Sequence[DownscaleJob]) -> list[list[int]]:
 
 def _can_share(job: DownscaleJob) -> bool:
     """Whether anything is common to several dates, and runs side by side are not more than was asked for."""
-    return bool(job.guidance) and not job.steps and not job.resume and not job.cross_sensor and job.method != "auto"
+    by_itself = job.steps or job.resume or job.cross_sensor or job.cluster or job.method == "auto"
+    return bool(job.guidance) and not by_itself
 
 
 def downscale_series(jobs: Sequence[DownscaleJob], listeners: Sequence[OnEvent], cancel: CancelToken) -> list[Outcome]:

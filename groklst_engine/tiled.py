@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from operator import itemgetter
 
 import numpy as np
@@ -23,7 +23,7 @@ from groklst_engine.resume import Checkpoint
 from groklst_engine.scene import SceneReader, keep_window
 from groklst_engine.scoring import InputComparison
 from groklst_engine.tiles import Mosaic, Tile, TilePlan
-from groklst_engine.units import offset_to_kelvin
+from groklst_engine.units import Unit, offset_to_kelvin
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,22 @@ class Settings:
     pinned: bool = False
 
 
-class TiledRun:
-    """Computes all tiles of a plan and writes them.
+class TileRun:
+    """Computes the tiles of some pieces and puts them together; what is done with a piece, a child says.
 
     Args:
         settings: How.
         plan: Which tiles.
         scene: The inputs; the reading thread's while the run lasts.
-        writer: The output; the writing thread's while the run lasts.
-        comparison: Told about every finished part of the output, in the writing thread.
-        checkpoint: Where the run begins, and where it notes what is done.
+        unit: Of the output.
+        pieces: Which pieces of the plan.
+        pending: Of the mosaic, where these are not the first.
         on_event: Told about progress.
 
     Attributes:
+        settings: How.
         plan: Which tiles.
+        pieces: Which pieces of the plan.
     """
 
     def __init__(
@@ -75,22 +77,20 @@ class TiledRun:
         settings: Settings,
         plan: TilePlan,
         scene: SceneReader,
-        writer: RasterWriter,
-        comparison: InputComparison,
-        checkpoint: Checkpoint,
+        unit: Unit,
+        pieces: range,
+        pending: Floats | None,
         on_event: OnEvent,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self.plan = plan
+        self.pieces = pieces
         self._scene = scene
-        self._writer = writer
-        self._comparison = comparison
-        self._checkpoint = checkpoint
         self._on_event = on_event
-        self._mosaic = Mosaic(plan, settings.scale, checkpoint.pending)
-        self._offset = np.float32(offset_to_kelvin(writer.unit))
+        self._mosaic = Mosaic(plan, settings.scale, pending)
+        self._offset = np.float32(offset_to_kelvin(unit))
         self._most = settings.batch
-        self._done = sum(tile.piece < checkpoint.pieces for tile in plan)
+        self._done = sum(tile.piece < pieces.start for tile in plan)
 
     def run(self, cancel: CancelToken) -> None:
         """Compute what is not done yet.
@@ -103,27 +103,10 @@ class TiledRun:
         """
         run_together([self], cancel)
 
-    def take_up(self, cancel: CancelToken) -> None:
-        """Compare with the input what an earlier run has done."""
-        s, pieces, held = self._settings.scale, self._checkpoint.pieces, self._writer.held
-        if pieces == 0:
-            return
-        last = self.plan.final(pieces - 1)
-        held_top = last.bottom * s - len(held)
-        for piece in range(pieces):
-            cancel.check()
-            final = self.plan.final(piece)
-            top, bottom, left, right = final.top * s, final.bottom * s, final.left * s, final.right * s
-            rows = self._writer.read(Window(left, top, right - left, bottom - top))
-            if left == last.left * s and bottom > held_top:
-                first = max(top, held_top)
-                rows[first - top :] = held[first - held_top : bottom - held_top]
-            self._comparison.add(top, left, rows)
-
     def read(self) -> Iterator[_Work]:
         """In the reading thread: what is to be computed."""
-        tiles = self.plan.tiles(self._checkpoint.pieces)
-        while group := tuple(islice(tiles, self._settings.batch)):
+        tiles = takewhile(lambda tile: tile.piece < self.pieces.stop, self.plan.tiles(self.pieces.start))
+        while group := tuple(islice(tiles, self.settings.batch)):
             yield self._work(group)
 
     def _work(self, tiles: tuple[Tile, ...]) -> _Work:
@@ -131,7 +114,7 @@ class TiledRun:
         batches: list[Batch] = []
         for tile in tiles:
             batch = self._scene.read(tile.read) if self._scene.any_lst(tile.keep) else None
-            mask = None if batch is None else keep_window(batch.mask, tile.read, tile.keep, self._settings.scale)
+            mask = None if batch is None else keep_window(batch.mask, tile.read, tile.keep, self.settings.scale)
             if batch is None or mask is None or not mask.any():
                 masks.append(None)
                 continue
@@ -140,7 +123,7 @@ class TiledRun:
         if not batches:
             return _Work(tiles, tuple(masks), None)
         batch = batches[0] if len(batches) == 1 else _joined(batches)
-        return _Work(tiles, tuple(masks), _each(batch, Tensor.pin_memory) if self._settings.pinned else batch)
+        return _Work(tiles, tuple(masks), _each(batch, Tensor.pin_memory) if self.settings.pinned else batch)
 
     def compute(self, work: _Work) -> list[tuple[Tile, Floats]]:
         """In the computing thread: the values of the tiles' ``keep`` windows."""
@@ -150,10 +133,10 @@ class TiledRun:
         for tile, mask in zip(work.tiles, work.masks, strict=True):
             if mask is None or fine is None:
                 rows, columns = tile.keep.bottom - tile.keep.top, tile.keep.right - tile.keep.left
-                s = self._settings.scale
+                s = self.settings.scale
                 values = np.full((rows * s, columns * s), np.nan, np.float32)
             else:
-                kept = keep_window(fine[number : number + 1], tile.read, tile.keep, self._settings.scale)
+                kept = keep_window(fine[number : number + 1], tile.read, tile.keep, self.settings.scale)
                 values = np.where(mask, kept - self._offset, np.float32(np.nan))
                 number += 1
             results.append((tile, values))
@@ -176,32 +159,86 @@ class TiledRun:
 
     @torch.inference_mode()
     def _corrected(self, batch: Batch) -> Tensor:
-        fine = self._settings.method(batch)
-        if self._settings.correction is None:
+        fine = self.settings.method(batch)
+        if self.settings.correction is None:
             return fine
         there = _each(batch, lambda values: values.to(fine.device))
-        return self._settings.correction(fine, there.lst, there.mask, self._settings.scale, there.emissivity)
+        return self.settings.correction(fine, there.lst, there.mask, self.settings.scale, there.emissivity)
 
     def write(self, results: list[tuple[Tile, Floats]]) -> None:
         """In the writing thread: put the tiles together, and write what is complete."""
         for tile, values in results:
             self._mosaic.add(tile, values)
             if tile.last_in_piece:
-                self._finish(tile.piece)
+                self.finish(tile.piece, self._mosaic.take(tile.piece))
 
-    def _finish(self, piece: int) -> None:
-        s, final = self._settings.scale, self.plan.final(piece)
-        rows = self._mosaic.take(piece)
+    def take_up(self, cancel: CancelToken) -> None:
+        """Before the first piece."""
+
+    def finish(self, piece: int, rows: Floats) -> None:
+        """A piece is complete: the rows of the plan's ``final`` window, in the output's unit."""
+        raise NotImplementedError
+
+
+class TiledRun(TileRun):
+    """Computes all tiles of a plan and writes them.
+
+    Args:
+        settings: How.
+        plan: Which tiles.
+        scene: The inputs; the reading thread's while the run lasts.
+        writer: The output; the writing thread's while the run lasts.
+        comparison: Told about every finished part of the output, in the writing thread.
+        checkpoint: Where the run begins, and where it notes what is done.
+        on_event: Told about progress.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: TilePlan,
+        scene: SceneReader,
+        writer: RasterWriter,
+        comparison: InputComparison,
+        checkpoint: Checkpoint,
+        on_event: OnEvent,
+    ) -> None:
+        pieces = range(checkpoint.pieces, plan.pieces)
+        super().__init__(settings, plan, scene, writer.unit, pieces, checkpoint.pending, on_event)
+        self._writer = writer
+        self._comparison = comparison
+        self._checkpoint = checkpoint
+
+    def take_up(self, cancel: CancelToken) -> None:
+        """Compare with the input what an earlier run has done."""
+        s, pieces, held = self.settings.scale, self._checkpoint.pieces, self._writer.held
+        if pieces == 0:
+            return
+        last = self.plan.final(pieces - 1)
+        held_top = last.bottom * s - len(held)
+        for piece in range(pieces):
+            cancel.check()
+            final = self.plan.final(piece)
+            top, bottom, left, right = final.top * s, final.bottom * s, final.left * s, final.right * s
+            rows = self._writer.read(Window(left, top, right - left, bottom - top))
+            if left == last.left * s and bottom > held_top:
+                first = max(top, held_top)
+                rows[first - top :] = held[first - held_top : bottom - held_top]
+            self._comparison.add(top, left, rows)
+
+    def finish(self, piece: int, rows: Floats) -> None:
+        """Write a piece, compare it, and note that it is done."""
+        s, final = self.settings.scale, self.plan.final(piece)
         self._writer.write(rows, final.top * s, final.left * s)
         self._comparison.add(final.top * s, final.left * s, rows)
         self._checkpoint.note(piece + 1, self._mosaic.pending, self._writer)
 
 
-def run_together(runs: Sequence[TiledRun], cancel: CancelToken) -> None:
+def run_together(runs: Sequence[TileRun], cancel: CancelToken) -> None:
     """Run with one and the same plan, tile by tile side by side: what they share is of one tile at a time.
 
     Raises:
-        GroklstError: As ``TiledRun.run``.
+        GroklstError: As ``TileRun.run``.
     """
     for run in runs:
         run.take_up(cancel)
