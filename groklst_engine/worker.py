@@ -68,7 +68,7 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
 
             return identify(job)
         case EvaluateJob():
-            from groklst_engine.evaluate import evaluate
+            from groklst_engine.evaluation import evaluate
 
             return evaluate(job, on_event, cancel).to_json()
         case PrepareJob():
@@ -76,11 +76,11 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
 
             return prepare(job, on_event, cancel).to_json()
         case TrainJob():
-            from groklst_engine.train import train
+            from groklst_engine.training import train
 
             return train(job, on_event, cancel).to_json()
         case BenchmarkJob():
-            from groklst_engine.benchmark import benchmark
+            from groklst_engine.benchmarking import benchmark
 
             return benchmark(job, on_event, cancel).to_json()
         case StatisticsJob():

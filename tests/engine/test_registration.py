@@ -12,7 +12,7 @@ from rasterio.transform import from_origin
 from rasters import CORNER, PIXEL, block_means, read, run, write
 
 from groklst_engine.degrade import aggregate, block_mean
-from groklst_engine.evaluate import evaluate
+from groklst_engine.evaluation import evaluate
 from groklst_engine.events import CancelToken
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
 from groklst_engine.jobs import EvaluateJob

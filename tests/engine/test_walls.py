@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -93,3 +94,11 @@ def test_the_job_boundary_starts_light() -> None:
     heavy = "{'torch', 'rasterio', 'numpy', 'scipy', 'matplotlib'}"
     program = f"import sys, groklst_engine.cli, groklst_engine.worker; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(groklst_engine.__all__) - {"__version__"}))
+def test_public_functions_are_no_modules(name: str) -> None:
+    """A module of the same name would hide the function as soon as anything imports it."""
+    function = getattr(groklst_engine, name)
+    assert callable(function)
+    assert importlib.util.find_spec(f"groklst_engine.{name}") is None

@@ -14,7 +14,7 @@ import scipy.io
 import torch
 from rasterio.transform import from_origin
 from rasters import groklst_scene
-from test_evaluate import bicubic
+from test_evaluation import bicubic
 
 from groklst_engine.cli import main
 from groklst_engine.data.dataset import FineScene
@@ -31,7 +31,7 @@ from groklst_engine.data.groklst import (
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import InputError
-from groklst_engine.evaluate import evaluate
+from groklst_engine.evaluation import evaluate
 from groklst_engine.jobs import EvaluateJob, parse_job
 from groklst_engine.metrics import score
 from groklst_engine.weights import read_card

@@ -24,7 +24,7 @@ from groklst_engine.data.groklst import BANDS, Sample, load_sample, samples
 from groklst_engine.data.prepare import Prepared, prepare
 from groklst_engine.data.prepared import chips, load_chip
 from groklst_engine.degrade import aggregate, block_mean
-from groklst_engine.evaluate import evaluate
+from groklst_engine.evaluation import evaluate
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import EvaluateJob

@@ -59,7 +59,7 @@ def test_a_toy_network_needs_few_lines_beside_its_own_file(tmp_path: Path) -> No
     changed = [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[0] in "+-"]
     assert changed == ["+     toy,", '+     "toy": toy.SPEC,']
 
-    tests = [str(ROOT / "tests/engine/models/test_zoo.py"), str(ROOT / "tests/engine/models/test_training.py")]
+    tests = [str(ROOT / "tests/engine/models/test_zoo.py"), str(ROOT / "tests/engine/models/test_networks_train.py")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests, "-k", "toy"],
         cwd=tmp_path,  # Python looks there first

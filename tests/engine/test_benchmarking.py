@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from rasters import cropped, groklst_scene
 
-from groklst_engine.benchmark import BenchmarkResult, benchmark
 from groklst_engine.benchmark_table import METRICS, published
+from groklst_engine.benchmarking import BenchmarkResult, benchmark
 from groklst_engine.cli import main
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.groklst import BANDS, write_dataset
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
-from groklst_engine.evaluate import evaluate
+from groklst_engine.evaluation import evaluate
 from groklst_engine.events import CancelToken, Event
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.models.zoo import create_model, get_spec

@@ -14,7 +14,7 @@ from rasters import block_means, place_of, read, write
 from groklst_engine.cli import main
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, GroklstError, InputError
-from groklst_engine.evaluate import evaluate
+from groklst_engine.evaluation import evaluate
 from groklst_engine.events import CancelToken, Event
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
 from groklst_engine.jobs import EvaluateJob

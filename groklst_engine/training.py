@@ -22,7 +22,7 @@ from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.data.training_data import training_data
 from groklst_engine.distribution import Group, joined
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
-from groklst_engine.evaluate import Evaluation, evaluate
+from groklst_engine.evaluation import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, leads, log, part, progress, warn
 from groklst_engine.fine_tuning import completed, freeze, take_over
 from groklst_engine.inputs import FineData

@@ -28,7 +28,7 @@ from groklst_engine.benchmark_table import Table
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.errors import Cancelled, GroklstError, InputError, OutputError
-from groklst_engine.evaluate import EvaluationRow, evaluate_scene
+from groklst_engine.evaluation import EvaluationRow, evaluate_scene
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.methods import get_method
@@ -36,7 +36,7 @@ from groklst_engine.metrics import average
 from groklst_engine.models.zoo import get_spec, list_models
 from groklst_engine.raster import Floats
 from groklst_engine.report import require_packages
-from groklst_engine.train import train
+from groklst_engine.training import train
 from groklst_engine.training_jobs import BenchmarkJob, TrainJob
 from groklst_engine.wald import degrade
 from groklst_engine.weights import SUFFIX, load_weights, shipped_weights, user_weights
