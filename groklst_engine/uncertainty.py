@@ -1,12 +1,13 @@
 """A standard error for each pixel of a result, calibrated on the user's own rasters.
 
 In the closed loop (``closed_loop.py``) the method's errors are known. They are larger where the temperature varies
-more from pixel to pixel, by a power law that is fitted there. Brought to the result, one scale down, errors are
-smaller by a factor that hardly depends on place or sensor; it was measured on scenes that no network had seen.
+more from pixel to pixel, by a power law that is fitted there. Brought to the result, one scale down, errors differ by
+a factor that hardly depends on place or sensor; it was measured on scenes that no network had seen.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from groklst_engine.closed_loop import BLOCK, ClosedLoop, Restored
 from groklst_engine.events import CancelToken
 from groklst_engine.inputs import LstSource
 from groklst_engine.lst_reader import LstReader
+from groklst_engine.methods import get_method
 from groklst_engine.raster import Floats, RasterWriter
 from groklst_engine.reader import mirrored
 
@@ -30,11 +32,16 @@ WITHIN = 0.683
 LEVELS = (1.0, 2.0)
 """Multiples of the standard error whose coverage is reported."""
 
-SAME_SCALE = 0.55
-OTHER_SCALE = 1.1
-"""Errors of the result divided by those of the closed loop: where that was run at the result's scale, and where the
-scene was so small that it was run at 2 instead. Medians over scenes no network had seen; docs/accuracy.md says how
-they are measured."""
+ONE_SCALE_DOWN = 0.7
+"""Errors of the result divided by those of the closed loop, where that was run at the result's scale. A median over
+scenes no network had seen, as are the next two; docs/accuracy.md says how they are measured."""
+
+PER_OCTAVE = 0.75
+"""By how much of that the factor is larger for each octave of the result's scale that the closed loop had to leave out
+because the scene was too small."""
+
+LEARNED_HERE = 1.4
+"""What comes on top where a method learns from the scene itself: its relation holds less one scale down."""
 
 SMOOTHEST = 0.1
 """Share of the typical variability below which a smoother place is no more certain."""
@@ -147,8 +154,22 @@ def calibrate(loop: ClosedLoop, method: str, scale: int) -> Calibration:
         sizes = np.abs(errors[odd]) / ErrorModel.fit(variability[~odd], errors[~odd])(variability[odd])
         nominal = {1.0: WITHIN, 2.0: 0.954}
         reliability = [Reliability(level, nominal[level], float(np.mean(sizes <= level))) for level in LEVELS]
-    factor = SAME_SCALE if loop.scale == scale else OTHER_SCALE
-    return Calibration(ErrorModel.fit(variability, errors).scaled(factor), tuple(reliability))
+    return Calibration(
+        ErrorModel.fit(variability, errors).scaled(result_factor(loop.scale, method, scale)), tuple(reliability)
+    )
+
+
+def result_factor(loop_scale: int, method: str, scale: int) -> float:
+    """Errors of a method's result divided by those of the closed loop.
+
+    Args:
+        loop_scale: Of the closed loop.
+        method: Its name.
+        scale: Of the result.
+    """
+    octaves = math.log2(scale / loop_scale)
+    learned = LEARNED_HERE if get_method(method).learns_here else 1.0
+    return ONE_SCALE_DOWN * (1 + PER_OCTAVE * octaves) * learned
 
 
 def _samples(part: Restored, side: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:

@@ -118,3 +118,8 @@ class MethodSpec:
     consistent: bool = True
     fit_share: float = 0.0
     sha256: str = ""
+
+    @property
+    def learns_here(self) -> bool:
+        """Whether it takes the relation of guidance and temperature from the scene itself."""
+        return self.kind in ("sharpener", "trained on the scene")

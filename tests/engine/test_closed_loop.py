@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 from rasters import block_means, read, write
 
-from groklst_engine.auto import SIMPLEST, choose
+from groklst_engine.auto import SIMPLEST, best_of, choose
 from groklst_engine.cli import main
-from groklst_engine.closed_loop import ClosedLoop
+from groklst_engine.closed_loop import ClosedLoop, Trial
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, synthetic_scene, write_scene
 from groklst_engine.errors import Cancelled, InputError
 from groklst_engine.events import CancelToken, Event, ignore
@@ -49,15 +49,17 @@ def test_the_truth_of_the_loop_is_the_input_itself(wide: ScenePaths) -> None:
     assert trial.blocks < 0.5
 
 
-def test_a_scene_too_small_for_its_scale_is_tried_at_two(clear: ScenePaths) -> None:
-    with ClosedLoop(job_for(clear, 4), CancelToken()) as loop:  # 24 × 24 coarse pixels: 36 by four, 144 by two
+def test_a_scene_too_small_for_its_scale_is_tried_at_two(tmp_path: Path) -> None:
+    lst = write(tmp_path / "lst.tif", 300 + np.arange(256, dtype=np.float32).reshape(16, 16) / 10)
+    job = DownscaleJob(lst=LstSource(path=str(lst)), scale=4, output=tmp_path / "out.tif")
+    with ClosedLoop(job, CancelToken()) as loop:  # 16 pixels by four, 64 by two
         assert loop.scale == 2
 
 
 def test_a_scene_too_small_for_any_is_a_sentence(tmp_path: Path) -> None:
     lst = write(tmp_path / "lst.tif", 300 + np.arange(100, dtype=np.float32).reshape(10, 10))
     job = DownscaleJob(lst=LstSource(path=str(lst)), scale=2, output=tmp_path / "out.tif")
-    with pytest.raises(InputError, match="25 valid pixels when degraded by 2, and 60 are needed"):
+    with pytest.raises(InputError, match="25 valid pixels when degraded by 2, and 30 are needed"):
         ClosedLoop(job, CancelToken())
     events: list[Event] = []
     choice = choose(job, events.append, CancelToken())
@@ -109,6 +111,25 @@ def test_a_method_that_cannot_do_it_is_left_out(wide: ScenePaths) -> None:
     choice = choose(job, events.append, CancelToken())
     assert [trial.method for trial in choice.trials] == [*SIMPLEST, "bilinear"]
     assert any(event.message.startswith("tsharp was not tried: ") for event in events)
+
+
+def test_what_learns_from_the_scene_must_win_by_far() -> None:
+    """Its gain shrinks one scale down; a network's, and the plain methods', does not."""
+
+    def chosen(*rivals: tuple[str, float, float]) -> str:
+        tried = [Trial(name, rmse, rmse, blocks, 1.0) for name, rmse, blocks in rivals]
+        return best_of(
+            [Trial("bicubic", 1.0, 1.0, 0.0, 1.0), Trial("bicubic-ibp", 0.95, 0.95, 1.0, 1.0), *tried]
+        ).method
+
+    assert chosen(("groklst-small", 0.8, 0.9)) == "groklst-small"
+    assert chosen(("groklst-small", 0.94, 0.9)) == "bicubic-ibp", "hardly better"
+    assert chosen(("groklst-small", 0.8, 0.3)) == "bicubic-ibp", "in a corner only"
+    assert chosen(("groklst-small", float("nan"), 0.9)) == "bicubic-ibp", "it leaves holes"
+    assert chosen(("self-scale", 0.6, 1.0)) == "bicubic-ibp"
+    assert chosen(("self-scale", 0.4, 1.0)) == "self-scale"
+    assert chosen(("groklst-small", 0.7, 1.0), ("self-scale", 0.4, 1.0)) == "groklst-small"
+    assert chosen(("self-scale", 0.3, 1.0), ("groklst-small", 0.7, 1.0)) == "self-scale"
 
 
 def test_cancelling(wide: ScenePaths) -> None:

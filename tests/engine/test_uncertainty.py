@@ -17,7 +17,7 @@ from groklst_engine.data.synthetic import ScenePaths, synthetic_scene, write_sce
 from groklst_engine.events import CancelToken
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.jobs import DownscaleJob
-from groklst_engine.uncertainty import SAME_SCALE, ErrorModel, calibrate, local_deviation
+from groklst_engine.uncertainty import LEARNED_HERE, ErrorModel, calibrate, local_deviation, result_factor
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,23 @@ def test_calibration_is_honest_about_blocks_it_has_not_seen(wide: ScenePaths) ->
         (part,) = loop.restore("bicubic")
         calibration = calibrate(loop, "bicubic", 2)
     errors = (part.result - part.truth)[part.counted]
-    predicted = calibration.model.scaled(1 / SAME_SCALE)(local_deviation(part.result))[part.counted]
+    predicted = calibration.model.scaled(1 / result_factor(2, "bicubic", 2))(local_deviation(part.result))[part.counted]
     assert np.mean(np.abs(errors) <= predicted) == pytest.approx(0.683, abs=0.01)
     assert spearmanr(predicted, np.abs(errors))[0] > 0.2
     one, two = calibration.reliability
     assert (one.multiple, two.multiple) == (1.0, 2.0)
     assert one.actual == pytest.approx(0.683, abs=0.1)
     assert one.actual < two.actual <= 1
+
+
+def test_errors_are_carried_over_to_the_result_s_scale() -> None:
+    """Larger where the loop left octaves out, and for what learns from the scene."""
+    same = result_factor(2, "bicubic", 2)
+    assert same < 1
+    assert result_factor(8, "groklst-small", 8) == same
+    assert same < 1 < result_factor(2, "bicubic", 4) < result_factor(2, "bicubic", 8)
+    assert result_factor(2, "self-scale", 2) == pytest.approx(LEARNED_HERE * same)
+    assert result_factor(4, "dms", 4) == pytest.approx(LEARNED_HERE * same)
 
 
 def test_the_raster_beside_the_result(wide: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
