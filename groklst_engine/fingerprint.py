@@ -10,8 +10,8 @@ from rasterio.errors import RasterioError
 
 from groklst_engine.jobs import DownscaleJob
 
-NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory", "uncertainty", "cluster")
-"""Fields of a job on which the values of its output do not depend."""
+NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory", "cluster")
+"""Fields of a job on which neither the values of its output depend, nor which rasters it writes."""
 
 TAG = "GROKLST_FINGERPRINT"
 """Of an output: the fingerprint of the job that made it."""
