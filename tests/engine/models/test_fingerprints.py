@@ -113,7 +113,7 @@ def test_every_published_network_has_figures() -> None:
     assert {name_and_scale(entry)[0] for entry in FINGERPRINTS} == set(MODELS) - {"guided-residual", "srda"}
 
 
-@pytest.mark.parametrize(("entry", "compat"), comparable_forms())
+@pytest.mark.parametrize(("entry", "compat"), list(comparable_forms()))
 def test_forward_equals_the_published_network(entry: str, compat: bool) -> None:
     name, scale = name_and_scale(entry)
     expected = FINGERPRINTS[entry]
