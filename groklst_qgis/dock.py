@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProcessingUtils, QgsProject
-from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProject
+from qgis.gui import QgsDockWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFormLayout,
     QFrame,
@@ -28,12 +26,14 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from .advanced_box import AdvancedBox
 from .engine import EngineError
 from .guidance import GuidanceBox
 from .layers import raster_path
 from .method_box import MethodBox
 from .preflight import PreflightBox
 from .report_panel import ReportPanel
+from .result_box import ResultBox, existing
 from .results import add_result
 from .roles import LABELS
 from .task import EngineTask
@@ -46,9 +46,14 @@ _UNITS = (("Automatic", "auto"), ("Kelvin", "K"), ("Degrees Celsius", "C"))
 class _Run(NamedTuple):
     """What the result of a run needs to know."""
 
-    title: str
+    subject: str
+    label: str
     layer_id: str
     band: int
+
+    def title(self, method: str = "") -> str:
+        """Subject and method, with the one that was chosen behind ``auto``."""
+        return f"{self.subject} ({self.label}: {method})" if method else f"{self.subject} ({self.label})"
 
 
 class GroklstDock(QgsDockWidget):
@@ -65,10 +70,12 @@ class GroklstDock(QgsDockWidget):
         self.setObjectName("GroklstDock")
         self._iface = iface
         self._task: EngineTask | None = None
-        self._running = _Run("", "", 1)
+        self._running = _Run("", "", "", 1)
 
         self.guidance = GuidanceBox()
         self.method = MethodBox()
+        self.result = ResultBox()
+        self.advanced = AdvancedBox()
         self.preflight = PreflightBox(self._inspect_job)
         self.report = ReportPanel()
         self.log = QPlainTextEdit()
@@ -107,7 +114,8 @@ class GroklstDock(QgsDockWidget):
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(6, 6, 6, 6)
-        for box in (self._make_lst_box(), self.guidance, self.method, self._make_output_box(), self.preflight):
+        boxes = (self._make_lst_box(), self.guidance, self.method, self.result, self.advanced, self.preflight)
+        for box in boxes:
             layout.addWidget(box)
         layout.addStretch()
         area = QScrollArea()
@@ -130,7 +138,14 @@ class GroklstDock(QgsDockWidget):
         self.band_combo.setObjectName("lstBandCombo")
         self.band_combo.setAccessibleName("Band with the temperature")
         self.band_combo.setLayer(self.lst_combo.currentLayer())
-        for combo in (self.lst_combo, self.band_combo):  # names may be long; they show in the list
+        self.mask_combo = QgsMapLayerComboBox()
+        self.mask_combo.setObjectName("maskLayerCombo")
+        self.mask_combo.setAccessibleName("Layer that is 1 where the sky is clear")
+        self.mask_combo.setToolTip("Layer that is 1 where LST and guidance are clear, and 0 under clouds")
+        self.mask_combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.mask_combo.setAllowEmptyLayer(True)
+        self.mask_combo.setLayer(None)
+        for combo in (self.lst_combo, self.band_combo, self.mask_combo):  # names may be long; they show in the list
             combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.unit_combo = QComboBox()
         self.unit_combo.setObjectName("lstUnitCombo")
@@ -142,32 +157,7 @@ class GroklstDock(QgsDockWidget):
         form.addRow("Layer", self.lst_combo)
         form.addRow("Band", self.band_combo)
         form.addRow("Unit", self.unit_combo)
-        return box
-
-    def _make_output_box(self) -> QGroupBox:
-        self.output = QgsFileWidget()
-        self.output.setObjectName("outputFile")
-        self.output.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
-        self.output.setFilter("GeoTIFF (*.tif *.tiff)")
-        self.output.setDialogTitle("Save the fine temperature as")
-        self.output.setConfirmOverwrite(False)  # asked on Run, which also sees names that were typed
-        self.output.lineEdit().setPlaceholderText("Temporary file")
-        self.output.lineEdit().setAccessibleName("Output file; empty for a temporary file")
-        self.consistency = QCheckBox("Keep coarse values")
-        self.consistency.setObjectName("consistencyCheck")
-        self.consistency.setChecked(True)
-        self.consistency.setToolTip(
-            "Make the mean of the fine pixels in each coarse pixel equal its temperature (consistency)"
-        )
-        self.write_report = QCheckBox("Write report")
-        self.write_report.setObjectName("reportCheck")
-        self.write_report.setChecked(True)
-        self.write_report.setToolTip("Write a page with maps, scores and all parameters beside the output")
-        box = QGroupBox("Result")
-        form = QFormLayout(box)
-        form.addRow("Output", self.output)
-        form.addRow(self.consistency)
-        form.addRow(self.write_report)
+        form.addRow("Clear-sky mask", self.mask_combo)
         return box
 
     def _make_run_bar(self) -> QVBoxLayout:
@@ -197,12 +187,17 @@ class GroklstDock(QgsDockWidget):
             self.lst_combo.layerChanged,
             self.band_combo.bandChanged,
             self.unit_combo.currentIndexChanged,
+            self.mask_combo.layerChanged,
             self.guidance.changed,
             self.method.changed,
         ):
             signal.connect(self._check_soon)
         for signal in (self.guidance.changed, self.method.changed):
             signal.connect(self._note_unused_bands)
+        # registered to the guidance, the LST has no longer the values of its own pixels
+        self.advanced.cross_sensor_changed.connect(lambda on: self.result.consistency.setChecked(not on))
+        self.advanced.steps_changed.connect(self.result.uncertainty.setDisabled)
+        self.result.consistency.toggled.connect(self.advanced.strength.setEnabled)
         self.method.settings_wanted.connect(self._open_settings)
         self.method.weights_wanted.connect(self._manage_weights)
         self.method.training_wanted.connect(self.training_wanted)
@@ -235,6 +230,7 @@ class GroklstDock(QgsDockWidget):
         if lst is None:
             raise EngineError("Add a land surface temperature raster to the project and choose it above.")
         guided = self.method.method()["guided"]
+        mask = self.mask_combo.currentLayer()
         job = {
             "kind": "inspect",
             "lst": {
@@ -244,6 +240,7 @@ class GroklstDock(QgsDockWidget):
             },
             "guidance": self.guidance.sources() if guided else [],
             "scale": self.method.scale(),
+            "mask": None if mask is None else raster_path(mask),
         }
         return job, [lst.name(), *(layer.name() for layer in self.guidance.layers())]
 
@@ -260,20 +257,15 @@ class GroklstDock(QgsDockWidget):
 
     def _downscale_job(self) -> dict[str, Any]:
         job, _ = self._inspect_job()
-        typed = self.output.filePath().strip()
-        output = Path(typed or QgsProcessingUtils.generateTempFilename(f"lst_x{job['scale']}.tif"))
-        if not output.is_absolute():
-            raise EngineError(f"The output '{typed}' has no folder: choose a file with the button beside it.")
-        if output.suffix.lower() not in (".tif", ".tiff"):
-            output = output.with_name(f"{output.name}.tif")
+        fields = self.result.fields(job["scale"])
+        elevation = "dem" in self.guidance.roles()
         return {
             **job,
+            **fields,
+            **self.advanced.fields(job["scale"], self.result.consistency.isChecked(), elevation),
             "kind": "downscale",
             "method": self.method.method()["name"],
-            "output": str(output),
-            "report": str(output.with_name(f"{output.stem}_report")) if self.write_report.isChecked() else None,
-            "consistency": self.consistency.isChecked(),
-            "overwrite": output.exists(),
+            "overwrite": existing(fields) is not None,
         }
 
     def _run(self) -> None:
@@ -282,11 +274,12 @@ class GroklstDock(QgsDockWidget):
         except EngineError as error:
             self._warn(str(error))
             return
-        if job["overwrite"] and not self._may_replace(job["output"]):
+        if job["overwrite"] and not self._may_replace(existing(job)):
             return
         lst = self.lst_combo.currentLayer()
-        title = f"{lst.name()} ×{job['scale']} ({self.method.method()['label']})"
-        self._running = _Run(title, lst.id(), job["lst"]["band"])
+        subject = f"{lst.name()} ×{job['scale']}"
+        self._running = _Run(subject, self.method.method()["label"], lst.id(), job["lst"]["band"])
+        title = self._running.title()
         self.log.appendPlainText(f"\n{title}\n{json.dumps(job, ensure_ascii=False)}")
         self._task = EngineTask(f"Downscale {title}", job)
         self._task.messaged.connect(self._on_message)
@@ -296,8 +289,8 @@ class GroklstDock(QgsDockWidget):
         self._set_running(True)
         QgsApplication.taskManager().addTask(self._task)
 
-    def _may_replace(self, output: str) -> bool:
-        answer = QMessageBox.question(self, "GrokLST", f"The file {output} exists. Replace it?")
+    def _may_replace(self, file: str | None) -> bool:
+        answer = QMessageBox.question(self, "GrokLST", f"The file {file} exists. Replace it?")
         return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _cancel(self) -> None:
@@ -317,18 +310,22 @@ class GroklstDock(QgsDockWidget):
             self.log.appendPlainText(log_line(message))
 
     def _on_success(self, result: dict[str, Any]) -> None:
-        title, layer_id, band = self._running
+        running, choice = self._running, result.get("choice")
+        title = running.title(result["method"] if choice else "")
         self._set_running(False)
         self.report.show_result(title, result)
         self.tabs.setCurrentWidget(self.report)
         try:
-            add_result(title, result, QgsProject.instance().mapLayer(layer_id), band)
+            add_result(title, result, QgsProject.instance().mapLayer(running.layer_id), running.band)
         except EngineError as error:
             self._on_failure(str(error))
             return
         sentence = f"{title} is done after {duration(result['seconds'])}."
         self.log.appendPlainText(sentence)
-        self._tell(sentence, Qgis.MessageLevel.Success, 10)
+        if choice and choice["method"].startswith("bicubic"):  # nothing was better
+            self._tell(f"{sentence} {choice['reason']}", Qgis.MessageLevel.Warning, 0)
+        else:
+            self._tell(f"{sentence} {choice['reason']}" if choice else sentence, Qgis.MessageLevel.Success, 10)
 
     def _on_failure(self, sentence: str) -> None:
         self._set_running(False)

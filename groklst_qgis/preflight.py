@@ -104,23 +104,28 @@ class PreflightBox(QGroupBox):
         self._say("\n".join([*warnings, summary]), symbol)
 
     def _fill_table(self, layers: list[dict[str, Any]]) -> None:
-        """Three rows for each layer, because docks are narrow: its name, its facts, and what will be done to it."""
+        """Some rows for each layer, because docks are narrow: name, facts, product, and what will be done to it."""
         self.table.setRowCount(0)
-        self.table.setRowCount(3 * len(layers))
+        self.table.clearSpans()
         bold = self.table.font()
         bold.setBold(True)
         for i, layer in enumerate(layers):
-            row = 3 * i
-            self._set_cell(row, 0, self._names[i]).setFont(bold)
-            facts = (layer["crs"], format_pixel(layer["pixel"], layer["crs"]), f"{layer['coverage']:.0%}")
-            for column, text in enumerate(facts):
-                self._set_cell(row + 1, column, text)
-            self._set_cell(row + 2, 0, layer["action"])
-            for spanning in (row, row + 2):
-                self.table.setSpan(spanning, 0, 1, len(_COLUMNS))
+            self._add_row(self._names[i])[0].setFont(bold)
+            self._add_row(layer["crs"], format_pixel(layer["pixel"], layer["crs"]), f"{layer['coverage']:.0%}")
+            if recognised := describe_product(layer):
+                self._add_row(recognised)
+            self._add_row(layer["action"])
         self.table.show()
         self.table.resizeRowsToContents()
         self.table.setFixedHeight(self.table.horizontalHeader().height() + self.table.verticalHeader().length() + 4)
+
+    def _add_row(self, *texts: str) -> list[QTableWidgetItem]:
+        """A row of one text spans all columns."""
+        row = self.table.rowCount()
+        self.table.insertRow(row)
+        if len(texts) == 1:
+            self.table.setSpan(row, 0, 1, len(_COLUMNS))
+        return [self._set_cell(row, column, text) for column, text in enumerate(texts)]
 
     def _set_cell(self, row: int, column: int, text: str) -> QTableWidgetItem:
         item = QTableWidgetItem(text)
@@ -138,6 +143,13 @@ class PreflightBox(QGroupBox):
         if symbol is not None:
             size = self.style().pixelMetric(QStyle.PixelMetric.PM_SmallIconSize)
             self.icon.setPixmap(self.style().standardIcon(symbol).pixmap(size, size))
+
+
+def describe_product(layer: dict[str, Any]) -> str:
+    """The product that a layer is, and what mask and quality layers leave of it; empty where neither is known."""
+    kept = layer.get("qc_kept")
+    share = f"{kept:.0%} pass mask and quality layers" if kept is not None else ""
+    return ": ".join(filter(None, (layer.get("product"), share)))
 
 
 def format_pixel(pixel: list[float], crs: str) -> str:

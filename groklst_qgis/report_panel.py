@@ -54,6 +54,8 @@ def summarise(title: str, result: dict[str, Any]) -> str:
         f"<p>{result['width']} × {result['height']} pixels, mostly {low:.1f} to {high:.1f} {unit}, "
         f"in {duration(result['seconds'])}.<br/>{escape(result['output'])}</p>",
     ]
+    if result.get("choice"):
+        parts.append(_choice(result["choice"]))
     if result["scores"]:
         head = "".join(f'<th align="right">{name}</th>' for name, _ in _SCORES)
         rows = "".join(_score_rows(score) for score in result["scores"])
@@ -65,6 +67,17 @@ def summarise(title: str, result: dict[str, Any]) -> str:
         warnings = "".join(f"<li>{escape(warning)}</li>" for warning in result["warnings"])
         parts.append(f"<h4>Warnings</h4><ul>{warnings}</ul>")
     return "".join(parts)
+
+
+def _choice(choice: dict[str, Any]) -> str:
+    """Why ``auto`` chose its method, and what it tried."""
+    rows = "".join(
+        f'<tr><td>{escape(trial["method"])}</td><td align="right">{_number(trial["ratio"])}</td></tr>'
+        for trial in choice["trials"]
+    )
+    head = '<tr><th align="left">Tried one scale up</th><th align="right">RMSE ÷ bicubic\'s</th></tr>'
+    table = f'<table width="100%" cellpadding="2">{head}{rows}</table>' if rows else ""
+    return f"<h4>Choice of the method</h4><p>{escape(choice['reason'])}</p>{table}"
 
 
 def _score_rows(score: dict[str, Any]) -> str:

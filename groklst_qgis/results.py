@@ -1,4 +1,4 @@
-"""Results on the map: the fine LST in a group of its own, coloured as its input. Main thread only."""
+"""Results on the map: fine LST and standard error in a group of their own. Main thread only."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ from .engine import EngineError
 
 # From cold to hot with steadily rising lightness, so that it also reads in grey and with colour blindness.
 _THERMAL = ((0.0, "#0b0724"), (0.25, "#57106e"), (0.5, "#bc3754"), (0.75, "#f98e09"), (1.0, "#fcffa4"))
+# From certain to uncertain; unlike temperatures, it starts at white.
+_ERROR = ((0.0, "#f7fcf0"), (0.25, "#bae4bc"), (0.5, "#7bccc4"), (0.75, "#2b8cbe"), (1.0, "#084081"))
 _SAMPLE = 250_000  # pixels looked at for the range of values
 
 
 def add_result(title: str, result: dict[str, Any], lst: Any, band: int) -> Any:
     """Add the fine LST to the project in a new group on top, in the colours of the coarse LST.
+
+    A standard error lies above it, switched off.
 
     Args:
         title: Name of the group.
@@ -32,22 +36,39 @@ def add_result(title: str, result: dict[str, Any], lst: Any, band: int) -> Any:
         band: Its LST band.
 
     Returns:
-        The new layer.
+        The layer of the fine LST.
 
     Raises:
         EngineError: QGIS cannot read the output.
     """
-    layer = QgsRasterLayer(result["output"], "Fine LST", "gdal")
-    if not layer.isValid():
-        raise EngineError(f"QGIS cannot read the result {result['output']}: look for it on the disk.")
+    layer = _result_layer(result["output"], "Fine LST")
+    error = _result_layer(result["uncertainty"], "Standard error") if result.get("uncertainty") else None
+    share_colours(layer, lst, band, result["range"])
     project = QgsProject.instance()
-    for earlier in project.mapLayers().values():
+    group = project.layerTreeRoot().insertGroup(0, title)
+    if error is not None:
+        colour_error(error)
+        project.addMapLayer(error, False)
+        group.addLayer(error).setItemVisibilityChecked(False)
+    project.addMapLayer(layer, False)
+    group.addLayer(layer)
+    return layer
+
+
+def _result_layer(path: str, name: str) -> Any:
+    layer = QgsRasterLayer(path, name, "gdal")
+    if not layer.isValid():
+        raise EngineError(f"QGIS cannot read the result {path}: look for it on the disk.")
+    for earlier in QgsProject.instance().mapLayers().values():
         if earlier.source() == layer.source():  # an earlier run wrote the same file
             earlier.reload()
-    share_colours(layer, lst, band, result["range"])
-    project.addMapLayer(layer, False)
-    project.layerTreeRoot().insertGroup(0, title).addLayer(layer)
     return layer
+
+
+def colour_error(layer: Any) -> None:
+    """Show a standard error from 0 to where hardly a pixel lies above."""
+    _, high = layer.dataProvider().cumulativeCut(1, 0.0, 0.98, layer.extent(), _SAMPLE)
+    layer.setRenderer(_ramp_renderer(layer, 1, 0.0, high if high > 0 else 1.0, _ERROR))
 
 
 def share_colours(fine: Any, lst: Any, band: int, fine_range: list[float]) -> None:
@@ -73,10 +94,14 @@ def share_colours(fine: Any, lst: Any, band: int, fine_range: list[float]) -> No
 
 def thermal_renderer(layer: Any, band: int, low: float, high: float) -> Any:
     """A pseudocolour renderer from cold to hot."""
-    stops = [QgsGradientStop(where, QColor(colour)) for where, colour in _THERMAL[1:-1]]
-    ramp = QgsGradientColorRamp(QColor(_THERMAL[0][1]), QColor(_THERMAL[-1][1]), False, stops)
+    return _ramp_renderer(layer, band, low, high, _THERMAL)
+
+
+def _ramp_renderer(layer: Any, band: int, low: float, high: float, colours: tuple[tuple[float, str], ...]) -> Any:
+    stops = [QgsGradientStop(where, QColor(colour)) for where, colour in colours[1:-1]]
+    ramp = QgsGradientColorRamp(QColor(colours[0][1]), QColor(colours[-1][1]), False, stops)
     function = QgsColorRampShader(low, high, ramp, QgsColorRampShader.Type.Interpolated)
-    function.classifyColorRamp(len(_THERMAL), band, layer.extent(), layer.dataProvider())
+    function.classifyColorRamp(len(colours), band, layer.extent(), layer.dataProvider())
     shader = QgsRasterShader()
     shader.setRasterShaderFunction(function)
     renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, shader)

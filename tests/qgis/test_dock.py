@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from qgis.core import Qgis, QgsProject
-from qgis.PyQt.QtCore import Qt, QUrl
+from qgis.PyQt.QtCore import QDateTime, Qt, QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import QComboBox, QLabel, QMessageBox, QWidget
 
 from groklst_qgis import engine as engine_module
+from groklst_qgis.advanced_box import parse_steps
 from groklst_qgis.dock import GroklstDock
-from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineProcess
+from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineError, EngineProcess
 from groklst_qgis.preflight import format_pixel
+from groklst_qgis.roles import LABELS
 from groklst_qgis.weights_dialog import WeightsDialog
 
 AddRaster = Callable[..., Any]
@@ -88,6 +90,7 @@ def test_methods_come_from_the_engine(dock: GroklstDock) -> None:
         "GrokLST small (×2, 4, 8)",
         "Slow",
         "Deadly",
+        "Automatic",
     ]
     assert combo.currentData()["name"] == "groklst-small"
     assert dock.method.description.text() == "A network."
@@ -180,6 +183,64 @@ def test_preflight_problems_are_said_in_words(dock: GroklstDock, qtbot: Any) -> 
     qtbot.waitUntil(lambda: dock.preflight.message.text() == f"The file {path} does not exist.")
 
 
+def test_preflight_names_the_product_and_what_is_left_of_it(
+    dock: GroklstDock, add_raster: AddRaster, qtbot: Any
+) -> None:
+    lst, mask = add_raster("MOD11A1"), add_raster("clear")
+    dock.lst_combo.setLayer(lst)
+    dock.mask_combo.setLayer(mask)
+    assert dock._inspect_job()[0]["mask"] == mask.source()
+    qtbot.waitUntil(lambda: dock.preflight.table.rowCount() == 7)
+    assert table(dock)[2:4] == [["MOD11A1: 83% pass mask and quality layers"], ["Taken as it is"]]
+
+
+def test_the_choice_of_auto_is_told(dock: GroklstDock, qtbot: Any, messages: Any) -> None:
+    choose_method(dock, "auto")
+    run(dock, qtbot)
+    assert messages(Qgis.MessageLevel.Success)[0].endswith(" On your rasters dms was best.")
+    assert QgsProject.instance().layerTreeRoot().children()[0].name() == "MODIS LST ×4 (Automatic: dms)"
+    text = dock.report.browser.toPlainText()
+    assert "On your rasters dms was best." in text
+    assert "0.500" in text
+    dock.method.scale_combo.setCurrentText("2")
+    run(dock, qtbot)
+    warned = messages(Qgis.MessageLevel.Warning)
+    assert warned[0].endswith("is done after 1.5 s. On your rasters bicubic was best.")
+
+
+def test_advanced_options_reach_the_job(dock: GroklstDock, add_raster: AddRaster) -> None:
+    plain = dock._downscale_job()
+    assert (plain["consistency"], plain["uncertainty"], plain["cross_sensor"]) == (1.0, True, False)
+    assert (plain["steps"], plain["mask"], "overpass" in plain) == ([], None, False)
+    dock.advanced.strength.setValue(60)
+    dock.advanced.steps.setText("2, 2")
+    stepwise = dock._downscale_job()
+    assert (stepwise["consistency"], stepwise["steps"], stepwise["uncertainty"]) == (0.6, [2, 2], False)
+    dock.advanced.steps.clear()
+    dock.advanced.cross_sensor.setChecked(True)
+    dock.advanced.overpass.setDateTime(QDateTime(2020, 7, 14, 10, 45))
+    with pytest.raises(EngineError, match="needs elevation"):
+        dock._downscale_job()
+    role_combos(dock)[1].setCurrentText(LABELS["dem"])
+    job = dock._downscale_job()
+    assert (job["cross_sensor"], job["consistency"], job["uncertainty"]) == (True, 0.0, True)
+    assert (job["overpass"], job["derive"]) == ("2020-07-14T10:45Z", ["hillshade"])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("2,x", "'x' is no step"),
+        ("2,,2", "'' is no step"),
+        ("1,4", "'1' is no step"),
+        ("2,3", "make the scale 6, not 4"),
+    ],
+)
+def test_steps_must_make_the_scale(text: str, sentence: str) -> None:
+    with pytest.raises(EngineError, match=sentence):
+        parse_steps(text, 4)
+
+
 @pytest.mark.parametrize("scale", ["", "x", "1", "0", "-2", "3.5"])
 def test_scale_must_be_a_whole_number(dock: GroklstDock, messages: Any, scale: str) -> None:
     choose_method(dock, "bicubic")
@@ -194,11 +255,14 @@ def test_run_brings_result_and_report(
 ) -> None:
     output = tmp_path / "results" / "fine"
     output.parent.mkdir()
-    dock.output.setFilePath(str(output))
+    dock.result.output.setFilePath(str(output))
     run(dock, qtbot)
     group = QgsProject.instance().layerTreeRoot().children()[0]
     assert group.name() == "MODIS LST ×4 (GrokLST small)"
-    layer = group.children()[0].layer()
+    error, fine = group.children()
+    assert (error.name(), error.itemVisibilityChecked()) == ("Standard error", False)
+    assert error.layer().source() == f"{output}_uncertainty.tif"
+    layer = fine.layer()
     assert layer.source() == f"{output}.tif"
     assert (layer.width(), layer.height()) == (40, 32)
     assert dock.tabs.currentWidget() is dock.report
@@ -213,7 +277,8 @@ def test_run_brings_result_and_report(
 
 
 def test_empty_output_is_a_temporary_file_and_report_can_be_left_out(dock: GroklstDock, qtbot: Any) -> None:
-    dock.write_report.setChecked(False)
+    dock.result.write_report.setChecked(False)
+    dock.result.uncertainty.setChecked(False)
     run(dock, qtbot)
     layer = QgsProject.instance().layerTreeRoot().children()[0].children()[0].layer()
     assert Path(layer.source()).name == "lst_x4.tif"
@@ -224,7 +289,7 @@ def test_empty_output_is_a_temporary_file_and_report_can_be_left_out(dock: Grokl
 def test_cancel_leaves_nothing(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     choose_method(dock, "slow")
-    dock.output.setFilePath(str(tmp_path / "out.tif"))
+    dock.result.output.setFilePath(str(tmp_path / "out.tif"))
     dock.run_button.click()
     qtbot.waitUntil(lambda: dock.progress.value() == 25)
     assert dock.status.text() == "Downscaling tile 1 of 4"
@@ -240,7 +305,7 @@ def test_cancel_leaves_nothing(dock: GroklstDock, qtbot: Any, messages: Any, tmp
 def test_killed_engine_is_one_sentence(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     choose_method(dock, "deadly")
-    dock.output.setFilePath(str(tmp_path / "out.tif"))
+    dock.result.output.setFilePath(str(tmp_path / "out.tif"))
     run(dock, qtbot)
     assert len(messages(Qgis.MessageLevel.Critical)) == 1
     assert "probably out of memory" in messages(Qgis.MessageLevel.Critical)[0]
@@ -254,13 +319,13 @@ def test_existing_output_is_replaced_only_with_consent(
     output = tmp_path / "out.tif"
     output.write_text("precious")
     monkeypatch.setattr(QMessageBox, "question", lambda *_: answer)
-    dock.output.setFilePath(str(output))
+    dock.result.output.setFilePath(str(output))
     run(dock, qtbot)
     assert (output.read_bytes() == b"precious") == (answer == QMessageBox.StandardButton.No)
 
 
 def test_output_without_folder_is_refused(dock: GroklstDock, messages: Any) -> None:
-    dock.output.setFilePath("out.tif")
+    dock.result.output.setFilePath("out.tif")
     dock.run_button.click()
     assert "'out.tif' has no folder" in messages(Qgis.MessageLevel.Critical)[0]
 
@@ -330,9 +395,10 @@ def test_weights_and_training_are_a_click_away(
 
 def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
     names = [
-        "lstLayerCombo", "lstBandCombo", "lstUnitCombo", "guidanceLayerCombo", "guidanceAddButton",
-        "guidanceRemoveButton", "guidanceTree", "methodCombo", "scaleCombo", "outputFile", "consistencyCheck",
-        "reportCheck", "preflightTable", "preflightMessage", "progressBar", "runButton", "cancelButton",
+        "lstLayerCombo", "lstBandCombo", "lstUnitCombo", "maskLayerCombo", "guidanceLayerCombo", "guidanceAddButton",
+        "guidanceRemoveButton", "guidanceTree", "methodCombo", "scaleCombo", "outputFile", "uncertaintyCheck",
+        "consistencyCheck", "reportCheck", "crossSensorCheck", "stepsEdit", "strengthSpin", "overpassEdit",
+        "preflightTable", "preflightMessage", "progressBar", "runButton", "cancelButton",
         "reportBrowser", "openReportButton", "logText", "groklstTabs", "statusLabel",
     ]  # fmt: skip
     for name in names:
@@ -343,7 +409,7 @@ def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
         if widget.objectName() in names and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             order.append(widget.objectName())
         widget = widget.nextInFocusChain()
-    wanted = [name for name in names[: names.index("reportCheck") + 1] if name in order]
+    wanted = [name for name in names[: names.index("overpassEdit") + 1] if name in order]
     assert [name for name in order if name in wanted] == wanted
 
 

@@ -30,6 +30,17 @@ def test_result_is_a_group_on_top(add_raster: AddRaster) -> None:
     assert layer.name() == "Fine LST"
 
 
+def test_standard_error_has_a_ramp_of_its_own(add_raster: AddRaster) -> None:
+    lst, fine, error = add_raster("lst"), add_raster("fine"), add_raster("error", low=0, high=2)
+    result = {"output": fine.source(), "uncertainty": error.source(), "range": [290, 310]}
+    add_result("lst ×4", result, lst, 1)
+    above, below = QgsProject.instance().layerTreeRoot().children()[0].children()
+    assert (above.name(), below.name()) == ("Standard error", "Fine LST")
+    assert (above.itemVisibilityChecked(), below.itemVisibilityChecked()) == (False, True)
+    assert limits(above.layer()) == pytest.approx((0, 1.96), abs=0.05)
+    assert not {colour for _, colour in colours(above.layer())} & {colour for _, colour in colours(below.layer())}
+
+
 def test_grey_input_and_result_get_one_thermal_ramp(add_raster: AddRaster) -> None:
     lst, fine = add_raster("lst"), add_raster("fine", low=280, high=320)
     share_colours(fine, lst, 1, [281, 319])

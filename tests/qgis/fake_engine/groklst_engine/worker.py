@@ -62,6 +62,8 @@ METHODS = [
      "max_scale": 64, "scales": None, "roles": []},
     {"name": "deadly", "label": "Deadly", "description": "Dies half-way.", "guided": True,
      "max_scale": 64, "scales": None, "roles": []},
+    {"name": "auto", "label": "Automatic", "description": "Tries some.", "guided": True,
+     "max_scale": 64, "scales": None, "roles": []},
 ]  # fmt: skip
 
 
@@ -87,7 +89,14 @@ def inspect(job):
         "unit": "K",
         "fine": {"crs": "EPSG:32632", "width": 10 * scale, "height": 8 * scale, "pixel": [1000 / scale] * 2},
         "layers": [
-            {**layer, "kind": "lst", "path": job["lst"]["path"], "action": "Taken as it is"},
+            {
+                **layer,
+                "kind": "lst",
+                "path": job["lst"]["path"],
+                "action": "Taken as it is",
+                "product": "MOD11A1" if "MOD11A1" in job["lst"]["path"] else None,
+                "qc_kept": 0.834 if job["mask"] else None,
+            },
             *(
                 {**layer, "kind": "guidance", "path": source["path"], "action": "Averaged from 100 m to 250 m"}
                 for source in job["guidance"]
@@ -109,6 +118,16 @@ def downscale(job):
         os.kill(os.getpid(), signal.SIGKILL)
     gdal.Translate(f"{output}.part", job["lst"]["path"], format="GTiff", widthPct=100 * scale, heightPct=100 * scale)
     Path(f"{output}.part").replace(output)
+    error = None
+    if job["uncertainty"]:
+        error = str(Path(output).with_name(f"{Path(output).stem}_uncertainty.tif"))
+        gdal.Translate(error, output, scaleParams=[[290, 310, 0, 2]])
+    choice = None
+    if job["method"] == "auto":
+        trials = [{"method": "bicubic", "rmse": 2.0, "ratio": 1.0}, {"method": "dms", "rmse": 1.0, "ratio": 0.5}]
+        method = "bicubic" if scale == 2 else "dms"
+        choice = {"method": method, "trials": trials, "scale": scale, "reason": f"On your rasters {method} was best."}
+        job["method"] = method
     report = None
     if job["report"]:
         Path(job["report"]).mkdir()
@@ -116,7 +135,8 @@ def downscale(job):
         Path(report).write_text("<h1>Report</h1>")
     score = {"label": "Bicubic <plain>", "protocol": "Wald", "rmse": 0.5, "mae": 0.4, "bias": 0.0, "cc": 0.9,
              "rsd": None, "n": 80}  # fmt: skip
-    return {"output": output, "report_html": report, "report_json": None, "method": job["method"], "scale": scale,
+    return {"output": output, "uncertainty": error, "choice": choice,
+            "report_html": report, "report_json": None, "method": job["method"], "scale": scale,
             "unit": "K", "width": 40, "height": 32, "range": [290.0, 310.0], "scores": [score],
             "warnings": ["Few <pixels>."], "seconds": 1.5}  # fmt: skip
 
