@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
         "groklst simulate --lst modis.tif --guidance mod09ga.tif --scale 2 --methods tsharp,groklst-small",
     )
     add_inputs(simulate)
-    add_fields(simulate, SimulateJob, "scale", "methods", "device")
+    add_fields(simulate, SimulateJob, "mask", "scale", "methods", "device")
 
     evaluate = command(
         "evaluate",

@@ -8,11 +8,11 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from groklst_engine.inputs import GuidanceSource, LstSource, QualityRule
+from groklst_engine.inputs import GuidanceSource, LstSource, QualityRule, RasterName
 from groklst_engine.jobs import Job, parse_job
 
 
@@ -138,9 +138,12 @@ def _documentation(model: type[BaseModel]) -> str:
 
 def _metavar(annotation: Any) -> str | None:
     """What stands for a value in the help; None for the list of choices."""
-    kinds = {annotation, *get_args(annotation)}
     if get_origin(annotation) is Literal:
         return None
+    kinds = {annotation, *get_args(annotation)}
+    if RasterName in kinds:
+        return "FILE"
+    kinds |= {get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated}
     return "N" if kinds & {int, float} else "PATH" if Path in kinds else "NAME"
 
 

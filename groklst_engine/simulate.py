@@ -65,7 +65,7 @@ def simulate(job: SimulateJob, on_event: OnEvent = ignore, cancel: CancelToken |
     """
     cancel = cancel or CancelToken()
     rows: list[SimulationRow] = []
-    inputs = {"lst": job.lst, "guidance": job.guidance, "scale": job.scale, "device": job.device}
+    inputs = job.model_dump(include={"lst", "guidance", "mask", "scale", "device"})
     with ClosedLoop(DownscaleJob(**inputs, output="unused.tif"), cancel) as loop:
         if loop.scale != job.scale:
             raise InputError(f"The LST is too small to be aggregated by {job.scale}: use a larger extent.")

@@ -28,6 +28,18 @@ def test_scores_are_those_of_the_aggregated_lst(clear: ScenePaths) -> None:
     assert nearest.ratio == pytest.approx(nearest.scores.rmse / bicubic.scores.rmse)
 
 
+def test_what_the_mask_hides_does_not_count(clear: ScenePaths, tmp_path: Path) -> None:
+    lst, clouds = read(clear.lst), np.s_[:10, :10]
+    lst[clouds] -= 40
+    mask = np.ones_like(lst)
+    mask[clouds] = 0
+    files = {name: write(tmp_path / f"{name}.tif", values) for name, values in {"lst": lst, "mask": mask}.items()}
+    job = SimulateJob(lst=LstSource(path=str(files["lst"])), methods=("bicubic",), device="cpu")
+    (cloudy,) = simulate(job).rows
+    (masked,) = simulate(job.model_copy(update={"mask": str(files["mask"])})).rows
+    assert masked.scores.rmse < 0.5 * cloudy.scores.rmse
+
+
 def test_the_command(clear: ScenePaths, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["simulate", "--lst", str(clear.lst), "--guidance", str(clear.guidance), "--methods", "tsharp"]
     assert main(command) == 0
