@@ -24,12 +24,12 @@ from groklst_engine.degrade import masked_block_mean
 from groklst_engine.events import CancelToken, OnEvent, ignore, part, progress
 from groklst_engine.gaps import fill_gaps
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
-from groklst_engine.methods.regression import Array
+from groklst_engine.methods.regression import Array, Bicubic, RegressionSharpener
 from groklst_engine.methods.samples import Samples, batch_samples, coarse_samples, planes, require_guidance, rows
 from groklst_engine.resample import upsample
 
 SAMPLES = 40_000
-"""Coarse pixels the trees of the whole scene learn from at most."""
+"""Coarse pixels an ensemble learns from at most."""
 
 TREES = 8
 LOCAL_TREES = 3
@@ -39,7 +39,7 @@ SHARE = 0.8
 """Of the samples each tree is given, drawn without replacement."""
 
 BANDS = 0.8
-"""Of the features each tree is given."""
+"""Of the features each split of a tree may choose from."""
 
 LEAVES = 30
 LOCAL_LEAVES = 10
@@ -85,15 +85,14 @@ class LinearTrees:
         from sklearn import config_context  # here: slow to import, and most runs do without
 
         random = np.random.default_rng(self._seed)
+        samples = samples.drawn(SAMPLES, self._seed)
         size = max(1, round(SHARE * len(samples)))
-        width = max(1, round(BANDS * samples.x.shape[1]))
         self._trees = []
         for number in range(self._count):
             cancel.check()
             chosen = samples.where(random.choice(len(samples), size, replace=False))
-            bands = np.sort(random.choice(samples.x.shape[1], width, replace=False))
             with config_context(skip_parameter_validation=True):  # it takes longer than a small tree
-                self._trees.append(_LinearTree(chosen, bands, self._leaves, self._seed + number))
+                self._trees.append(_LinearTree(chosen, self._leaves, self._seed + number))
             progress(on_event, (number + 1) / self._count, f"Growing tree {number + 1} of {self._count}")
 
     def predict(self, x: Array) -> Array:
@@ -105,23 +104,22 @@ class LinearTrees:
 
 
 class _LinearTree:
-    def __init__(self, samples: Samples, bands: NDArray[np.int64], leaves: int, seed: int) -> None:
+    def __init__(self, samples: Samples, leaves: int, seed: int) -> None:
         from sklearn.tree import DecisionTreeRegressor
 
-        x, y = np.ascontiguousarray(samples.x[:, bands]), samples.y.astype(np.float64)
+        x, y = samples.x, samples.y.astype(np.float64)
         spread = samples.spread.astype(np.float64)
         weight = 1 / (np.median(spread) + spread + 1e-6)  # of the paper's kind, but bounded
-        tree = DecisionTreeRegressor(min_samples_leaf=LEAF, max_leaf_nodes=leaves, random_state=seed)
+        tree = DecisionTreeRegressor(
+            min_samples_leaf=LEAF, max_leaf_nodes=leaves, max_features=BANDS, random_state=seed
+        )
         self._tree = tree.fit(x, y, weight, check_input=False).tree_
-        slopes, self._intercept, self._low, self._high = _leaf_models(x, y, weight, self._tree)
-        self._slopes = np.zeros((len(slopes), samples.x.shape[1]), np.float32)
-        self._slopes[:, bands] = slopes
-        self._bands = bands
+        self._slopes, self._intercept, self._low, self._high = _leaf_models(x, y, weight, self._tree)
 
     def predict(self, x: Array) -> Array:
-        leaf = self._tree.apply(np.ascontiguousarray(x[:, self._bands]))
+        leaf = self._tree.apply(x)
         total = np.einsum("nf,nf->n", self._slopes.take(leaf, 0), x) + self._intercept.take(leaf)
-        return np.clip(total, self._low.take(leaf), self._high.take(leaf), out=total)
+        return np.asarray(np.clip(total, self._low.take(leaf), self._high.take(leaf)))
 
 
 def _leaf_models(x: Array, y: NDArray[np.float64], weight: NDArray[np.float64], tree: Any) -> tuple[Array, ...]:
@@ -156,16 +154,14 @@ class DataMiningSharpener:
 
     Args:
         options: Scale, roles, seed.
-        local: Whether to have windows.
     """
 
     radius: int | None = None  # the windows are laid out from the tile's corner
 
-    def __init__(self, options: BuildOptions, local: bool = True) -> None:
+    def __init__(self, options: BuildOptions) -> None:
         require_guidance(options, "DMS")
         self._scale = options.scale
         self._seed = options.seed
-        self._local = local
         self._whole = LinearTrees(TREES, LEAVES, options.seed)
         self._cancel = CancelToken()
 
@@ -183,7 +179,7 @@ class DataMiningSharpener:
         """
         self._cancel = cancel
         samples = coarse_samples(scene, _guidance, self._whole.least, "DMS", cancel)
-        self._whole.fit(samples.drawn(SAMPLES, self._seed), part(on_event, 0.1, 1.0), cancel)
+        self._whole.fit(samples, part(on_event, 0.1, 1.0), cancel)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Downscale: ``(B, 1, H, W)`` kelvin.
@@ -196,13 +192,12 @@ class DataMiningSharpener:
     def _one(self, batch: Batch) -> Tensor:
         fine = planes(self._whole.predict(rows(batch.guidance)), batch.guidance)
         residual = self._residual(batch, fine)
-        if self._local:
-            local, known = self._windows(batch)
-            own_residual = self._residual(batch, local)
-            weight = _inverse_square(own_residual) / (_inverse_square(own_residual) + _inverse_square(residual))
-            weight = upsample(weight, self._scale, "bilinear") * known
-            fine = weight * local + (1 - weight) * fine
-            residual = self._residual(batch, fine)
+        local, known = self._windows(batch)
+        own_residual = self._residual(batch, local)
+        weight = _inverse_square(own_residual) / (_inverse_square(own_residual) + _inverse_square(residual))
+        weight = upsample(weight, self._scale, "bilinear") * known
+        fine = weight * local + (1 - weight) * fine
+        residual = self._residual(batch, fine)
         return fine + upsample(residual, self._scale, "bicubic")
 
     def _residual(self, batch: Batch, fine: Tensor) -> Tensor:
@@ -273,8 +268,10 @@ def _build(options: BuildOptions) -> DataMiningSharpener:
     return DataMiningSharpener(options)
 
 
-def _build_global(options: BuildOptions) -> DataMiningSharpener:
-    return DataMiningSharpener(options, local=False)
+def _build_global(options: BuildOptions) -> RegressionSharpener:
+    require_guidance(options, "DMS")
+    trees = LinearTrees(TREES, LEAVES, options.seed)
+    return RegressionSharpener("DMS", options.scale, trees, Bicubic(options.scale))
 
 
 _PAPER = "Gao, Kustas and Anderson 2012, Remote Sensing 4: 3287–3319"

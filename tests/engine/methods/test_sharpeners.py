@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_result(method: str, clear: ScenePaths, tmp
     np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("method", [name for name in QUICK if not name.startswith("dms")])
+@pytest.mark.parametrize("method", [name for name in QUICK if name != "dms"])
 def test_tiles_give_what_the_whole_gives(method: str, clear: ScenePaths, tmp_path: Path) -> None:
     whole = fine(clear.lst, clear.guidance, output=tmp_path / "w.tif", method=method)
     tiled = fine(clear.lst, clear.guidance, output=tmp_path / "t.tif", method=method, tile=32)
