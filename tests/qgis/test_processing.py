@@ -86,8 +86,10 @@ def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> 
             raise state["error"]
         make_raster(Path(job["output"]).name)
         report_html = f"{job['report']}/report.html" if job["report"] else None
+        error = f"{job['output'].removesuffix('.tif')}_uncertainty.tif" if job["uncertainty"] else None
         return {
             "output": job["output"],
+            "uncertainty": error,
             "report_html": report_html,
             "range": [290.0, 310.0],
             "warnings": state["warnings"],
@@ -98,9 +100,15 @@ def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> 
 
 
 def test_parameters_are_stable(algorithm: QgsProcessingAlgorithm) -> None:
-    names = ["LST", "LST_BAND", "GUIDANCE", "SCALE", "METHOD", "ROLES", "CONSISTENCY", "UNIT", "OUTPUT", "REPORT"]
+    names = ["LST", "LST_BAND", "GUIDANCE", "SCALE", "METHOD", "MASK", "UNCERTAINTY", "ROLES", "CONSISTENCY"]
+    names += ["STRENGTH", "CROSS_SENSOR", "STEPS", "OVERPASS", "DERIVE", "UNIT", "OUTPUT", "REPORT"]
     assert [parameter.name() for parameter in algorithm.parameterDefinitions()] == names
-    assert [output.name() for output in algorithm.outputDefinitions()] == ["OUTPUT", "REPORT", "REPORT_HTML"]
+    assert [output.name() for output in algorithm.outputDefinitions()] == [
+        "OUTPUT",
+        "REPORT",
+        "REPORT_HTML",
+        "STANDARD_ERROR",
+    ]
     assert algorithm.parameterDefinition("SCALE").defaultValue() == 4
     assert not algorithm.icon().isNull()
 
@@ -139,7 +147,13 @@ def test_job_takes_everything_from_the_parameters(
         "guidance": [{"path": bands, "roles": ["red", None, "nir"]}, {"path": dem, "roles": []}],
         "scale": 8,
         "method": "tsharp",
-        "consistency": False,
+        "mask": None,
+        "uncertainty": False,
+        "consistency": 0.0,
+        "cross_sensor": False,
+        "steps": [],
+        "overpass": None,
+        "derive": [],
         "output": str(tmp_path / "fine.tif"),
         "report": str(tmp_path / "report"),
         "overwrite": True,
@@ -166,7 +180,26 @@ def test_defaults_are_enough(
     job = engine["job"]
     assert job["lst"]["band"] == 1
     assert job["lst"]["unit"] == "auto"
-    assert (job["scale"], job["method"], job["consistency"], job["report"]) == (4, "auto", True, None)
+    assert (job["scale"], job["method"], job["consistency"], job["report"]) == (4, "auto", 1.0, None)
+
+
+def test_wishes_for_mask_steps_and_sensors(
+    algorithm: QgsProcessingAlgorithm,
+    engine: dict[str, Any],
+    make_raster: Callable[..., str],
+    context: QgsProcessingContext,
+    tmp_path: Path,
+) -> None:
+    output, mask = str(tmp_path / "fine.tif"), make_raster("clear.tif")
+    parameters = {"LST": make_raster("lst.tif"), "OUTPUT": output, "MASK": mask}
+    results, _ = algorithm.run({**parameters, "UNCERTAINTY": True, "STRENGTH": 0.5}, context, Listener())
+    assert (engine["job"]["mask"], engine["job"]["consistency"]) == (mask, 0.5)
+    assert results["STANDARD_ERROR"] == str(tmp_path / "fine_uncertainty.tif")
+    wishes = {"CROSS_SENSOR": True, "STEPS": "2,2", "OVERPASS": "2020-07-14T10:45Z", "DERIVE": "slope, hillshade"}
+    algorithm.run({**parameters, **wishes}, context, Listener())
+    job = engine["job"]
+    assert (job["cross_sensor"], job["consistency"], job["steps"]) == (True, 0.0, [2, 2])
+    assert (job["overpass"], job["derive"]) == ("2020-07-14T10:45Z", ["slope", "hillshade"])
 
 
 def test_messages_reach_the_feedback(
@@ -220,6 +253,9 @@ def test_failure_is_one_sentence(
         ({"LST": __file__}, f"LST layer {__file__} cannot be opened: choose a raster that exists."),
         ({"LST_BAND": 3}, "LST layer 'lst' has no band 3: choose one from 1 to 1."),
         ({"GUIDANCE": ["/no/g.tif"]}, "Guidance layer /no/g.tif cannot be opened: choose a raster that exists."),
+        ({"MASK": "/no/clear.tif"}, "Mask layer /no/clear.tif cannot be opened: choose a raster that exists."),
+        ({"STEPS": "2,3"}, "The steps 2,3 make the scale 6, not 4: change one of them."),
+        ({"STEPS": "2,2", "UNCERTAINTY": True}, "A standard error is there for a single step only: leave it out"),
         ({"SCALE": 2.5}, "Scale 2.5 is no whole number: give the coarse pixel divided by the fine pixel."),
         ({"ROLES": "red;nir"}, "Roles are given for 2 layers, but there are 1 guidance layers: put"),
         ({"ROLES": "red"}, "Guidance layer 'bands' has 3 bands, but 1 roles are given: give one"),
@@ -266,11 +302,16 @@ def test_loaded_result_has_the_colours_of_its_input(
     output = str(tmp_path / "fine.tif")
     details = QgsProcessingContext.LayerDetails("Fine LST", project, "OUTPUT")
     context.setLayersToLoadOnCompletion({output: details})
-    algorithm.run({"LST": lst.id(), "OUTPUT": output}, context, Listener())
+    make_raster("fine_uncertainty.tif")
+    algorithm.run({"LST": lst.id(), "UNCERTAINTY": True, "OUTPUT": output}, context, Listener())
+    error = str(tmp_path / "fine_uncertainty.tif")
+    layer = QgsRasterLayer(error, "error")
+    context.layerToLoadOnCompletionDetails(error).postProcessor().postProcessLayer(layer, context, Listener())
+    assert layer.renderer().classificationMin() == 0
     fine = QgsRasterLayer(output, "fine")
     context.layerToLoadOnCompletionDetails(output).postProcessor().postProcessLayer(fine, context, Listener())
     renderer = fine.renderer()
     assert (renderer.classificationMin(), renderer.classificationMax()) == (280.0, 320.0)
     assert renderer.shader().rasterShaderFunction().colorRampItemList()[0].color.name() == "#0b0724"
-    assert not downscale.ColoursOfInput.waiting
+    assert not downscale.Colours.waiting
     project.removeMapLayer(lst)
