@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_downscale(play: Callable[..., None], layers: dict[str, str], tmp_path: Path) -> None:
     output = tmp_path / "fine.tif"
-    play("downscale", **layers, output=str(output))
+    play("downscale", **layers, output=str(output), seconds=240)
     coarse = scene.read(layers["lst"])
     fine = scene.read(output)
     assert abs(scene.block_means(fine, scene.SCALE) - coarse).max() < 0.01

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from drive import Drive
 from qgis.core import QgsProject
-from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser
+from qgis.gui import QgsCollapsibleGroupBox
+from qgis.PyQt.QtWidgets import QPushButton, QSpinBox, QTextBrowser
 from scenarios import steps
 
 
@@ -15,12 +16,24 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     steps.open_dock(drive)
     steps.choose_inputs(drive, "LST 100 m", ["Reflectance 25 m"], "tsharp", 4, output)
     drive.screenshot("inputs")
+    advanced = drive.find(QgsCollapsibleGroupBox, "advancedBox")
+    advanced.setCollapsed(False)
+    drive.click(drive.find(QSpinBox, "strengthSpin"))
+    drive.screenshot("advanced")
+    advanced.setCollapsed(True)
     steps.start(drive)
-    steps.wait_until_idle(drive)
+    steps.wait_until_idle(drive, 150)
     drive.wait_for_map()
     drive.screenshot("result")
     message = drive.iface.messageBar().currentItem().text()
     assert "is done after" in message, message
+
+    (error,) = QgsProject.instance().mapLayersByName("Standard error")
+    QgsProject.instance().layerTreeRoot().findLayer(error).setItemVisibilityChecked(True)
+    drive.wait_for_map()
+    drive.screenshot("error")
+    low, high, _ = steps.colours(error)
+    assert low == 0 < high
 
     (fine,) = [layer for layer in QgsProject.instance().mapLayers().values() if layer.source() == output]
     assert fine.extent() == coarse.extent()
