@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 import groklst_engine
+from groklst_engine.jobs import Job
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = {
@@ -102,3 +104,12 @@ def test_public_functions_are_no_modules(name: str) -> None:
     function = getattr(groklst_engine, name)
     assert callable(function)
     assert importlib.util.find_spec(f"groklst_engine.{name}") is None
+
+
+def test_the_developer_guide_names_every_kind_of_job_and_only_modules_that_are_there() -> None:
+    guide = (ROOT / "docs" / "developer-guide.md").read_text("utf-8")
+    kinds = TypeAdapter(Job).json_schema()["discriminator"]["mapping"]
+    assert {kind for kind in kinds if f"`{kind}`" not in guide} == set()
+    modules = re.findall(r"`([a-z_*/]+\.py)`", guide)
+    folders = (ROOT, ROOT / "groklst_engine", ROOT / "groklst_qgis")
+    assert [module for module in modules if not any([*folder.glob(module)] for folder in folders)] == []
