@@ -45,6 +45,9 @@ POLL = 0.1
 PATIENCE = 10.0
 """Seconds that cancelled work may take to tidy up."""
 
+ANSWER = 20.0
+"""Seconds in which a scheduler must answer."""
+
 LOCAL = "local:"
 
 
@@ -123,7 +126,7 @@ def pool(address: str) -> Iterator[Pool]:
             yield Pool(client)
         return
     try:
-        client = Client(address, timeout=20)
+        client = Client(address, timeout=ANSWER)
     except (OSError, ValueError) as error:
         raise GroklstError(f"No Dask scheduler answers at '{address}': start one, or use local:N.") from error
     with client:
