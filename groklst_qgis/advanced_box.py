@@ -40,6 +40,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.overpass.setObjectName("overpassEdit")
         self.overpass.setAllowNull(True)
         self.overpass.setDisplayFormat("yyyy-MM-dd HH:mm")
+        self.overpass.setNullRepresentation("Not known")
         self.overpass.clear()
         self.overpass.setToolTip(
             "When the LST was taken, UTC; slopes in the sun are then told from slopes in the shade by the elevation"

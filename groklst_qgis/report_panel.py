@@ -49,10 +49,11 @@ def summarise(title: str, result: dict[str, Any]) -> str:
     """HTML for a ``downscale`` result: size, scores, warnings."""
     low, high = result["range"]
     unit = "°C" if result["unit"] == "C" else result["unit"]
+    files = "<br/>".join(escape(result[kind]) for kind in ("output", "uncertainty") if result.get(kind))
     parts = [
         f"<h3>{escape(title)}</h3>",
         f"<p>{result['width']} × {result['height']} pixels, mostly {low:.1f} to {high:.1f} {unit}, "
-        f"in {duration(result['seconds'])}.<br/>{escape(result['output'])}</p>",
+        f"in {duration(result['seconds'])}.<br/>{files}</p>",
     ]
     if result.get("choice"):
         parts.append(_choice(result["choice"]))

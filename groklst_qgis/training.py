@@ -49,6 +49,7 @@ class Training(QObject):
         picture: The latest validation picture; None before the first.
         log: Lines.
         results: Of the finished jobs, by kind.
+        unscored: Why the finished weights have no scores, one sentence.
         seen: Whether the user has seen the result.
     """
 
@@ -68,6 +69,7 @@ class Training(QObject):
         self.picture: str | None = None
         self.log: list[str] = []
         self.results: dict[str, dict[str, Any]] = {}
+        self.unscored = ""
         self.seen = False
         self._at = 0
         self._fraction = 0.0
@@ -229,7 +231,8 @@ class Training(QObject):
 
     def _on_failure(self, sentence: str) -> None:
         if "train" in self.results:  # the weights are there, only unscored
-            self._finish(f"The weights could not be scored: {sentence}")
+            self.unscored = f"The weights could not be scored: {sentence}"
+            self._finish(self.unscored)
         else:
             self._end(FAILED, sentence)
 

@@ -81,7 +81,7 @@ class ResultPage(QWizardPage):
         self._training = training
         training.seen = True
         rows = _rows(training)
-        self.verdict.setText(_verdict(rows))
+        self.verdict.setText(training.unscored or _verdict(rows))
         card = training.weights.with_suffix(".md")
         text = card.read_text("utf-8") if card.is_file() else "The model card is missing."
         self.browser.setMarkdown(f"{_table(rows)}\n\n{text}")

@@ -246,6 +246,19 @@ def test_what_speaks_against_the_options_is_said(
     assert wizard.options.reasons.text().startswith(reason)
 
 
+def test_weights_that_cannot_be_scored_are_kept(wizard: TrainingWizard, qtbot: Any) -> None:
+    go_to_options(wizard, qtbot)
+    wizard.options.scale.setCurrentText("3")
+    wizard.next()
+    training = wizard.run.training
+    assert training is not None
+    wait_for(training, DONE, qtbot)
+    wizard.next()
+    assert wizard.result.verdict.text() == "The weights could not be scored: The test samples are too small."
+    assert training.weights.is_file()
+    assert not wizard.result.report_button.isEnabled()
+
+
 def test_a_training_from_beginning_to_use(
     wizard: TrainingWizard, qtbot: Any, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
