@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from osgeo import gdal, osr
 from qgis.core import QgsProject, QgsRasterLayer
 
 from groklst_qgis import engine as engine_module
+from groklst_qgis.dock import GroklstDock
 from groklst_qgis.engine import PYTHON_VARIABLE, Engine
 
 
@@ -44,3 +45,45 @@ def add_raster(qgis_new_project: Any, tmp_path: Path) -> Callable[..., Any]:
         return QgsProject.instance().addMapLayer(layer)
 
     return add
+
+
+@pytest.fixture
+def messages(qgis_iface: Any, qtbot: Any) -> Callable[[Any], list[str]]:
+    """What the message bar shows, by level, once it shows something."""
+    bar = qgis_iface.messageBar()
+    bar.clear_messages()
+
+    def shown(level: Any) -> list[str]:
+        qtbot.waitUntil(lambda: bool(bar.get_messages(level)))
+        return bar.get_messages(level)
+
+    return shown
+
+
+@pytest.fixture
+def make_dock(qgis_iface: Any, qtbot: Any, messages: Any) -> Iterator[Callable[[], GroklstDock]]:
+    """Show a dock and wait until it knows the engine's methods; stop it in the end."""
+    docks = []
+
+    def make() -> GroklstDock:
+        dock = GroklstDock(qgis_iface)
+        docks.append(dock)
+        qtbot.addWidget(dock)
+        dock.show()
+        qtbot.waitUntil(lambda: dock.method.method_combo.isEnabled() or dock.method.settings_button.isVisible())
+        return dock
+
+    yield make
+    for dock in docks:
+        dock.stop()
+
+
+@pytest.fixture
+def dock(fake_engine: Engine, add_raster: Callable[..., Any], make_dock: Callable[[], GroklstDock]) -> GroklstDock:
+    """A dock with a coarse LST and, as guidance, two bands."""
+    lst, s2 = add_raster("MODIS LST"), add_raster("s2", "B04", "nothing known", pixel=100)
+    dock = make_dock()
+    dock.lst_combo.setLayer(lst)
+    dock.guidance.layer_combo.setLayer(s2)
+    dock.guidance.add_button.click()
+    return dock

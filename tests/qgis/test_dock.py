@@ -1,76 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docks import choose_method
 from qgis.core import Qgis, QgsProject
-from qgis.PyQt.QtCore import QDateTime, Qt, QUrl
-from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QComboBox, QLabel, QMessageBox, QWidget
+from qgis.PyQt.QtCore import QDateTime, Qt
+from qgis.PyQt.QtWidgets import QComboBox, QLabel, QWidget
 
-from groklst_qgis import engine as engine_module
 from groklst_qgis.advanced_box import parse_steps
 from groklst_qgis.dock import GroklstDock
-from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineError, EngineProcess
+from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineError
 from groklst_qgis.preflight import format_pixel
 from groklst_qgis.roles import LABELS
 from groklst_qgis.weights_dialog import WeightsDialog
 
 AddRaster = Callable[..., Any]
-
-
-@pytest.fixture
-def messages(qgis_iface: Any, qtbot: Any) -> Callable[[Any], list[str]]:
-    """What the message bar shows, by level, once it shows something."""
-    bar = qgis_iface.messageBar()
-    bar.clear_messages()
-
-    def shown(level: Any) -> list[str]:
-        qtbot.waitUntil(lambda: bool(bar.get_messages(level)))
-        return bar.get_messages(level)
-
-    return shown
-
-
-@pytest.fixture
-def make_dock(qgis_iface: Any, qtbot: Any, messages: Any) -> Iterator[Callable[[], GroklstDock]]:
-    """Show a dock and wait until it knows the engine's methods; stop it in the end."""
-    docks = []
-
-    def make() -> GroklstDock:
-        dock = GroklstDock(qgis_iface)
-        docks.append(dock)
-        qtbot.addWidget(dock)
-        dock.show()
-        qtbot.waitUntil(lambda: dock.method.method_combo.isEnabled() or dock.method.settings_button.isVisible())
-        return dock
-
-    yield make
-    for dock in docks:
-        dock.stop()
-
-
-@pytest.fixture
-def dock(fake_engine: Engine, add_raster: AddRaster, make_dock: Callable[[], GroklstDock]) -> GroklstDock:
-    """A dock with a coarse LST and, as guidance, two bands."""
-    lst, s2 = add_raster("MODIS LST"), add_raster("s2", "B04", "nothing known", pixel=100)
-    dock = make_dock()
-    dock.lst_combo.setLayer(lst)
-    dock.guidance.layer_combo.setLayer(s2)
-    dock.guidance.add_button.click()
-    return dock
-
-
-def choose_method(dock: GroklstDock, name: str) -> None:
-    combo = dock.method.method_combo
-    combo.setCurrentIndex(next(i for i in range(combo.count()) if combo.itemData(i)["name"] == name))
-
-
-def run(dock: GroklstDock, qtbot: Any) -> None:
-    dock.run_button.click()
-    qtbot.waitUntil(dock.run_button.isEnabled, timeout=10_000)
 
 
 def role_combos(dock: GroklstDock) -> list[Any]:
@@ -194,20 +141,6 @@ def test_preflight_names_the_product_and_what_is_left_of_it(
     assert table(dock)[2:4] == [["MOD11A1: 83% pass mask and quality layers"], ["Taken as it is"]]
 
 
-def test_the_choice_of_auto_is_told(dock: GroklstDock, qtbot: Any, messages: Any) -> None:
-    choose_method(dock, "auto")
-    run(dock, qtbot)
-    assert messages(Qgis.MessageLevel.Success)[0].endswith(" On your rasters dms was best.")
-    assert QgsProject.instance().layerTreeRoot().children()[0].name() == "MODIS LST ×4 (Automatic: dms)"
-    text = dock.report.browser.toPlainText()
-    assert "On your rasters dms was best." in text
-    assert "0.500" in text
-    dock.method.scale_combo.setCurrentText("2")
-    run(dock, qtbot)
-    warned = messages(Qgis.MessageLevel.Warning)
-    assert warned[0].endswith("is done after 1.5 s. On your rasters bicubic was best.")
-
-
 def test_advanced_options_reach_the_job(dock: GroklstDock, add_raster: AddRaster) -> None:
     plain = dock._downscale_job()
     assert (plain["consistency"], plain["uncertainty"], plain["cross_sensor"]) == (1.0, True, False)
@@ -250,86 +183,6 @@ def test_scale_must_be_a_whole_number(dock: GroklstDock, messages: Any, scale: s
     assert dock.run_button.isEnabled()
 
 
-def test_run_brings_result_and_report(
-    dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = tmp_path / "results" / "fine"
-    output.parent.mkdir()
-    dock.result.output.setFilePath(str(output))
-    run(dock, qtbot)
-    group = QgsProject.instance().layerTreeRoot().children()[0]
-    assert group.name() == "MODIS LST ×4 (GrokLST small)"
-    error, fine = group.children()
-    assert (error.name(), error.itemVisibilityChecked()) == ("Standard error", False)
-    assert error.layer().source() == f"{output}_uncertainty.tif"
-    layer = fine.layer()
-    assert layer.source() == f"{output}.tif"
-    assert (layer.width(), layer.height()) == (40, 32)
-    assert dock.tabs.currentWidget() is dock.report
-    text = dock.report.browser.toPlainText()
-    assert "Bicubic <plain>" in text
-    assert "Few <pixels>." in text
-    assert messages(Qgis.MessageLevel.Success) == ["GrokLST:MODIS LST ×4 (GrokLST small) is done after 1.5 s."]
-    opened: list[QUrl] = []
-    monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
-    dock.report.open_button.click()
-    assert opened == [QUrl.fromLocalFile(str(output.parent / "fine_report" / "report.html"))]
-
-
-def test_empty_output_is_a_temporary_file_and_report_can_be_left_out(dock: GroklstDock, qtbot: Any) -> None:
-    dock.result.write_report.setChecked(False)
-    dock.result.uncertainty.setChecked(False)
-    run(dock, qtbot)
-    layer = QgsProject.instance().layerTreeRoot().children()[0].children()[0].layer()
-    assert Path(layer.source()).name == "lst_x4.tif"
-    assert layer.isTemporary()
-    assert not dock.report.open_button.isEnabled()
-
-
-def test_cancel_leaves_nothing(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:
-    before = set(tmp_path.iterdir())
-    choose_method(dock, "slow")
-    dock.result.output.setFilePath(str(tmp_path / "out.tif"))
-    dock.run_button.click()
-    qtbot.waitUntil(lambda: dock.progress.value() == 25)
-    assert dock.status.text() == "Downscaling tile 1 of 4"
-    assert not dock.run_button.isEnabled()
-    dock.cancel_button.click()
-    qtbot.waitUntil(dock.run_button.isEnabled)
-    assert messages(Qgis.MessageLevel.Info) == ["GrokLST:Cancelled; nothing was written."]
-    assert set(tmp_path.iterdir()) == before
-    qtbot.waitUntil(lambda: not EngineProcess.running)
-    assert not dock.cancel_button.isEnabled()
-
-
-def test_killed_engine_is_one_sentence(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:
-    before = set(tmp_path.iterdir())
-    choose_method(dock, "deadly")
-    dock.result.output.setFilePath(str(tmp_path / "out.tif"))
-    run(dock, qtbot)
-    assert len(messages(Qgis.MessageLevel.Critical)) == 1
-    assert "probably out of memory" in messages(Qgis.MessageLevel.Critical)[0]
-    assert set(tmp_path.iterdir()) == before
-
-
-@pytest.mark.parametrize("answer", [QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No])
-def test_existing_output_is_replaced_only_with_consent(
-    dock: GroklstDock, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any
-) -> None:
-    output = tmp_path / "out.tif"
-    output.write_text("precious")
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: answer)
-    dock.result.output.setFilePath(str(output))
-    run(dock, qtbot)
-    assert (output.read_bytes() == b"precious") == (answer == QMessageBox.StandardButton.No)
-
-
-def test_output_without_folder_is_refused(dock: GroklstDock, messages: Any) -> None:
-    dock.result.output.setFilePath("out.tif")
-    dock.run_button.click()
-    assert "'out.tif' has no folder" in messages(Qgis.MessageLevel.Critical)[0]
-
-
 def test_empty_project(
     fake_engine: Engine, qgis_new_project: Any, make_dock: Callable[[], GroklstDock], qtbot: Any, messages: Any
 ) -> None:
@@ -357,16 +210,6 @@ def test_missing_engine_leads_to_the_settings(
     monkeypatch.setenv(PYTHON_VARIABLE, str(fake_engine.python))
     dock.method.settings_button.click()  # the user chooses another Python there
     assert not dock.method.settings_button.isVisibleTo(dock)
-
-
-def test_stop_ends_a_running_job(dock: GroklstDock, qtbot: Any) -> None:
-    choose_method(dock, "slow")
-    dock.run_button.click()
-    qtbot.waitUntil(lambda: dock.progress.value() == 25)
-    dock.preflight.stop()
-    dock.stop()
-    engine_module.stop_all()
-    qtbot.waitUntil(lambda: not EngineProcess.running)
 
 
 def test_new_weights_are_methods_at_once(dock: GroklstDock, qtbot: Any) -> None:
