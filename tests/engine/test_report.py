@@ -224,7 +224,7 @@ def test_a_new_report_replaces_the_old_one_whole_or_not_at_all(tmp_path: Path, m
     write_report(_report(title="New"), tmp_path)
     assert "<title>New</title>" in html.read_text("utf-8")
 
-    def disk_full(path: Path, text: str, **_: str) -> int:
+    def disk_full(path: Path, text: str, _encoding: str) -> int:
         path.write_bytes(text.encode()[:100])
         raise OSError(28, "No space left on device")
 
