@@ -35,7 +35,7 @@ setup-engine: .venv/.ready  ## .venv: the engine, its report and the developers'
 		echo "Python's venv module is not installed; installing it (needs Debian or Ubuntu)."; \
 		$(APT) python3-venv; $(PYTHON) -m venv .venv; }
 	$(ENGINE) -m pip install -q $(addprefix --index-url ,$(TORCH_INDEX)) torch==2.13.0
-	$(ENGINE) -m pip install -q -e '.[report,datasets,onnx,zarr,distributed,dev]'
+	$(ENGINE) -m pip install -q -e '.[report,datasets,onnx,zarr,tensorboard,distributed,dev]'
 	touch $@
 
 setup-qgis: .venv-qgis/.ready  ## QGIS, and .venv-qgis: its own Python with what the plugin's tests need
