@@ -27,6 +27,7 @@ from groklst_engine.methods.automatic import AUTO
 from groklst_engine.metrics import Scores, average, score
 from groklst_engine.real_pairs import real_pair
 from groklst_engine.wald import degrade
+from groklst_engine.weights import SUFFIX
 
 Protocol = Literal["wald", "cross-sensor", "mixed"]
 
@@ -171,12 +172,13 @@ def evaluate_scene(
             baseline = float("nan")
             for index, method in enumerate(methods):
                 done = (at + index / len(methods)) / len(job.scales)
-                progress(on_event, done, f"Scoring {method} on {scene.name} at x{scale}")
+                shown = Path(method).stem if method.endswith(SUFFIX) else method
+                progress(on_event, done, f"Scoring {shown} on {scene.name} at x{scale}")
                 started = time.process_time()
                 try:
                     result = degraded.downscaled(method, cancel, **options)
                 except InputError as error:  # the scene is not for this method; others go on
-                    warn(on_event, f"{scene.name} x{scale} {method}: {error}")
+                    warn(on_event, f"{scene.name} x{scale} {shown}: {error}")
                     continue
                 seconds = time.process_time() - started
                 scores = score(result.values, degraded.truth, degraded.counted)
@@ -189,7 +191,7 @@ def evaluate_scene(
                     sample = ErrorSample.of(result.values, result.sigma, degraded.truth, degraded.counted)
                     row = replace(row, coverage=coverage([sample]), sample=sample.drawn())
                 rows.append(row)
-                log(on_event, f"{scene.name} x{scale} {method}: RMSE {scores.rmse:.3f} K")
+                log(on_event, f"{scene.name} x{scale} {shown}: RMSE {scores.rmse:.3f} K")
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -278,15 +279,13 @@ def _scores(
     cancel: CancelToken,
 ) -> list[dict[str, Any]]:
     """Scores, beside bicubic, on what the network has not seen, through the public ``evaluate()``."""
-    weights = job.output.with_name(f"{job.output.stem}.unscored{SUFFIX}")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, job.output.name)
         save_weights(weights, network, _card(job, [], normalization))
         wish = EvaluateJob(
             **dict(unseen), scales=job.score_scales or job.scales, methods=("bicubic", str(weights)), device=job.device
         )
         evaluation: Evaluation = evaluate(wish, on_event, cancel)
-    finally:
-        weights.unlink(missing_ok=True)
     return [
         {**row.to_json(), "method": job.output.stem if row.method == str(weights) else row.method}
         for row in evaluation.rows

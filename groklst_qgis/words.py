@@ -23,5 +23,5 @@ def log_line(message: dict[str, Any]) -> str:
     text = str(message.get("message", ""))
     if message.get("type") == "metric":
         numbers = {name: value for name, value in message.get("values", {}).items() if isinstance(value, (int, float))}
-        return f"{text}: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        return f"{text}: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if name != "step")
     return f"Warning: {text}" if message.get("level") == "warning" else text

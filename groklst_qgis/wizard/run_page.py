@@ -98,16 +98,24 @@ class RunPage(QWizardPage):
             self.log.appendPlainText(line)
         training.changed.connect(self._show_state)
         training.metric_added.connect(self._show_metrics)
-        training.logged.connect(self.log.appendPlainText)
+        training.logged.connect(self._append)
         self._show_state()
         self._show_metrics()
+
+    def _append(self, line: str) -> None:
+        """Another line of the log; stay at its end unless the user looks at what is above."""
+        bar = self.log.verticalScrollBar()
+        at_end = bar.value() >= bar.maximum() - 1
+        self.log.appendPlainText(line)
+        if at_end:
+            bar.setValue(bar.maximum())
 
     def detach(self) -> None:
         """Look away: the window closes, the training goes on."""
         if self.training is not None:
             self.training.changed.disconnect(self._show_state)
             self.training.metric_added.disconnect(self._show_metrics)
-            self.training.logged.disconnect(self.log.appendPlainText)
+            self.training.logged.disconnect(self._append)
             self.training = None
 
     def start(self) -> None:
