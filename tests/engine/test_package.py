@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import groklst_engine
+from groklst_engine.inputs import DEFAULT_NETWORK
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,4 +43,4 @@ def test_its_engine_finds_its_weights(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "groklst_engine", "methods", "--json"]
     listed = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True).stdout
     methods = json.loads(listed)
-    assert methods["default_method"] in {method["name"] for method in methods["methods"] if method["kind"] == "network"}
+    assert DEFAULT_NETWORK in {method["name"] for method in methods["methods"] if method["kind"] == "network"}
