@@ -15,15 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from groklst_engine import __version__, console
-from groklst_engine.downscale_command import add_downscale_command
-from groklst_engine.errors import Cancelled, GroklstError
-from groklst_engine.events import CancelToken, OnEvent, leads, log
-from groklst_engine.identify_command import add_identify_command
-from groklst_engine.inputs import SceneSource
-from groklst_engine.jobs import EvaluateJob, InspectJob, ProbeJob, SimulateJob, parse_job
-from groklst_engine.manifest import read_scenes
-from groklst_engine.options import (
+from groklst_engine import __version__
+from groklst_engine.commands import console
+from groklst_engine.commands.downscale import add_downscale_command
+from groklst_engine.commands.identify import add_identify_command
+from groklst_engine.commands.manifest import read_scenes
+from groklst_engine.commands.options import (
     add_consistency,
     add_fields,
     add_inputs,
@@ -33,9 +30,13 @@ from groklst_engine.options import (
     job_from,
     setting,
 )
-from groklst_engine.prepare_command import add_prepare_command
+from groklst_engine.commands.prepare import add_prepare_command
+from groklst_engine.commands.weights import add_weights_commands
+from groklst_engine.errors import Cancelled, GroklstError
+from groklst_engine.events import CancelToken, OnEvent, leads, log
+from groklst_engine.inputs import SceneSource
+from groklst_engine.jobs import EvaluateJob, InspectJob, ProbeJob, SimulateJob, parse_job
 from groklst_engine.training_jobs import BenchmarkJob, StatisticsJob, TrainJob
-from groklst_engine.weights_commands import add_weights_commands
 from groklst_engine.worker import describe, run_job, to_text
 
 DEMO_NOISE = 0.1  # kelvin: what a good thermal sensor adds

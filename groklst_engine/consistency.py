@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from groklst_engine.degrade import aggregate
+from groklst_engine.physics.psf import BOX, Psf
+from groklst_engine.physics.radiance import to_kelvin, to_radiance
 from groklst_engine.physics_jobs import Domain, Physics
-from groklst_engine.psf import BOX, Psf
-from groklst_engine.radiance import to_kelvin, to_radiance
 from groklst_engine.resample import REACH, upsample
 
 ITERATIONS = 2

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groklst_engine.psf import BOX, Psf
+from groklst_engine.physics.psf import BOX, Psf
 
 WHOLE = 0.999
 """Share of valid pixels from which a block counts as whole; below 1, because the share is rounded."""

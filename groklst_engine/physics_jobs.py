@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from groklst_engine.inputs import Frozen, RasterName
-from groklst_engine.psf import PsfShape
+from groklst_engine.physics.psf import PsfShape
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 Domain = Literal["temperature", "radiance"]

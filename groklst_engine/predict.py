@@ -16,13 +16,15 @@ from groklst_engine.auto import choose
 from groklst_engine.bands import Role
 from groklst_engine.closed_loop import ClosedLoop
 from groklst_engine.consistency import Correction
-from groklst_engine.cross_sensor import registered
-from groklst_engine.derive import derivable
-from groklst_engine.device import choose_device
 from groklst_engine.errors import InputError, ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
-from groklst_engine.fingerprint import TAG, fingerprint
-from groklst_engine.indices import available
+from groklst_engine.inference.device import choose_device
+from groklst_engine.inference.fingerprint import TAG, fingerprint
+from groklst_engine.inference.plan import SMALLEST_CORE, first_core, plan_tiles
+from groklst_engine.inference.resume import Checkpoint
+from groklst_engine.inference.scene import SceneReader
+from groklst_engine.inference.shared import Shared
+from groklst_engine.inference.tiled import Settings, TiledRun
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.inspection import warnings_of
 from groklst_engine.jobs import DownscaleJob
@@ -30,18 +32,16 @@ from groklst_engine.methods import get_method
 from groklst_engine.methods.automatic import AUTO
 from groklst_engine.methods.base import BuildOptions, Downscaler, MethodSpec
 from groklst_engine.methods.matched import MatchedDownscaler
-from groklst_engine.plan import SMALLEST_CORE, first_core, plan_tiles
+from groklst_engine.physics.cross_sensor import registered
+from groklst_engine.physics.derive import derivable
+from groklst_engine.physics.indices import available
+from groklst_engine.physics.registration import Registration
 from groklst_engine.probe import versions
 from groklst_engine.raster import RasterWriter, check_output
 from groklst_engine.reader import AlignedReader
-from groklst_engine.registration import Registration
 from groklst_engine.report import require_packages
-from groklst_engine.resume import Checkpoint
-from groklst_engine.scene import SceneReader
 from groklst_engine.scoring import Comparison, InputComparison, compare_with_reference
-from groklst_engine.shared import Shared
 from groklst_engine.summary import report_of
-from groklst_engine.tiled import Settings, TiledRun
 from groklst_engine.uncertainty import Calibration, calibrate, uncertainty_path, write_uncertainty
 from groklst_engine.units import Unit
 
@@ -109,7 +109,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
     """
     cancel = cancel or CancelToken()
     if job.steps:
-        from groklst_engine.stepwise import downscale_stepwise  # which runs this function for each step
+        from groklst_engine.inference.stepwise import downscale_stepwise  # which runs this function for each step
 
         return downscale_stepwise(job, on_event, cancel)
     work = downscaling(job, on_event, cancel)
@@ -379,7 +379,7 @@ def _computing(
 def _run_for(job: DownscaleJob) -> Callable[..., TiledRun]:
     if job.cluster is None:
         return TiledRun
-    from groklst_engine.cluster import ClusterRun  # Dask is an extra
+    from groklst_engine.archives.cluster import ClusterRun  # Dask is an extra
 
     return partial(ClusterRun, job)
 

@@ -50,7 +50,7 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
 
             return downscale(job, on_event, cancel).to_json()
         case ArchiveJob():
-            from groklst_engine.archive import archive
+            from groklst_engine.archives.archive import archive
 
             result = archive(job, on_event, cancel)
             result.require_all()
@@ -76,11 +76,11 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
 
             return prepare(job, on_event, cancel).to_json()
         case TrainJob():
-            from groklst_engine.training import train
+            from groklst_engine.training.train import train
 
             return train(job, on_event, cancel).to_json()
         case BenchmarkJob():
-            from groklst_engine.benchmarking import benchmark
+            from groklst_engine.benchmarking.benchmark import benchmark
 
             return benchmark(job, on_event, cancel).to_json()
         case StatisticsJob():
@@ -92,7 +92,7 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
 
             return {"models": entries()}
         case StepTimeJob():
-            from groklst_engine.step_time import step_time
+            from groklst_engine.training.step_time import step_time
 
             return step_time(job, cancel)
         case PreviewJob():

@@ -20,7 +20,7 @@ from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.data.groklst import RESOLUTIONS, Sample, load_sample, write_sample
 from groklst_engine.errors import InputError
 from groklst_engine.grid import Grid
-from groklst_engine.psf import Psf
+from groklst_engine.physics.psf import Psf
 from groklst_engine.raster import NODATA, Floats, grid_of, open_raster, read_band
 from groklst_engine.whole_file import whole_file
 

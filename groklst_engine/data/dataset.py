@@ -12,10 +12,10 @@ from groklst_engine.bands import Role
 from groklst_engine.degrade import WHOLE, aggregate, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow, Grid
-from groklst_engine.indices import select
 from groklst_engine.inputs import SceneSource
 from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer
-from groklst_engine.psf import BOX, Psf
+from groklst_engine.physics.indices import select
+from groklst_engine.physics.psf import BOX, Psf
 from groklst_engine.reader import AlignedReader
 
 STATISTICS_SCALE = 4

@@ -26,8 +26,8 @@ from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.grid import Grid
-from groklst_engine.indices import available, select
-from groklst_engine.psf import BOX, Psf
+from groklst_engine.physics.indices import available, select
+from groklst_engine.physics.psf import BOX, Psf
 from groklst_engine.whole_file import whole_file
 
 BANDS: Mapping[str, Role] = {

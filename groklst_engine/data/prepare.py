@@ -41,7 +41,7 @@ from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progr
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import SceneSource, Split
 from groklst_engine.normalize import BandStatistics
-from groklst_engine.psf import Psf
+from groklst_engine.physics.psf import Psf
 from groklst_engine.training_jobs import PrepareJob
 from groklst_engine.whole_file import write_whole
 

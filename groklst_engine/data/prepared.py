@@ -15,7 +15,7 @@ from groklst_engine.data.chips import ChipFormat, open_store
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.errors import InputError
 from groklst_engine.inputs import Frozen, Split
-from groklst_engine.psf import Psf
+from groklst_engine.physics.psf import Psf
 
 MANIFEST = "manifest.json"
 """Written last: a folder that has it holds a complete data set."""

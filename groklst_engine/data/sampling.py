@@ -21,8 +21,8 @@ from groklst_engine.data.dataset import TrainingScene
 from groklst_engine.degrade import WHOLE, aggregate
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
-from groklst_engine.gaps import fill_gaps
-from groklst_engine.psf import BOX
+from groklst_engine.inference.gaps import fill_gaps
+from groklst_engine.physics.psf import BOX
 from groklst_engine.training_jobs import Augmentation
 
 MIN_VALID = 0.5

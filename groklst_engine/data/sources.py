@@ -8,8 +8,8 @@ from groklst_engine.bands import ROLES, Role
 from groklst_engine.data.dataset import FineScene, load_scene
 from groklst_engine.data.groklst import BANDS, Sample, load_sample, samples
 from groklst_engine.data.prepared import Chip, chips, is_prepared, load_chip, read_manifest
-from groklst_engine.indices import available
 from groklst_engine.inputs import FineData, SceneSource
+from groklst_engine.physics.indices import available
 
 Source = SceneSource | Sample | Chip
 

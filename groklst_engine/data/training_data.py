@@ -10,8 +10,8 @@ from groklst_engine.data.dataset import FineScene, TrainingScene, half_resolutio
 from groklst_engine.data.memory import Kept, memory_for_scenes
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, warn
-from groklst_engine.indices import select
 from groklst_engine.normalize import BandNormalization, BandRange, BandStatistics, Normalization
+from groklst_engine.physics.indices import select
 from groklst_engine.training_jobs import TrainJob
 
 HALF_FROM = 200

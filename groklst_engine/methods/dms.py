@@ -22,7 +22,7 @@ from torch import Tensor
 
 from groklst_engine.degrade import masked_block_mean
 from groklst_engine.events import CancelToken, OnEvent, ignore, part, progress
-from groklst_engine.gaps import fill_gaps
+from groklst_engine.inference.gaps import fill_gaps
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.methods.regression import Array, Bicubic, RegressionSharpener
 from groklst_engine.methods.samples import Samples, batch_samples, coarse_samples, planes, require_guidance, rows

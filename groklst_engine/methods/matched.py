@@ -15,8 +15,8 @@ from torch import Tensor
 from groklst_engine.degrade import WHOLE, aggregate
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.methods.base import Batch, Downscaler, Scene
-from groklst_engine.psf import Psf
-from groklst_engine.registration import MAX_PIXELS, GuidanceFeatures, local_part
+from groklst_engine.physics.psf import Psf
+from groklst_engine.physics.registration import MAX_PIXELS, GuidanceFeatures, local_part
 from groklst_engine.resample import REACH, upsample
 
 RIDGE = 1e-3

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from groklst_engine.bands import Role
 from groklst_engine.degrade import WHOLE, masked_block_mean
-from groklst_engine.device import placed
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
-from groklst_engine.indices import INDICES, available, select
+from groklst_engine.inference.device import placed
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
 from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer, in_units
+from groklst_engine.physics.indices import INDICES, available, select
 from groklst_engine.weights import load_weights, read_card
 
 MIN_PIXELS = 16

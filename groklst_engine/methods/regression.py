@@ -18,8 +18,8 @@ from torch import Tensor
 
 from groklst_engine.degrade import masked_block_mean
 from groklst_engine.events import CancelToken, OnEvent, part
-from groklst_engine.gaps import REACH as GAP_REACH
-from groklst_engine.gaps import fill_gaps
+from groklst_engine.inference.gaps import REACH as GAP_REACH
+from groklst_engine.inference.gaps import fill_gaps
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.methods.samples import Features, Samples, coarse_samples, planes, require_guidance, rows
 from groklst_engine.resample import REACH, upsample

@@ -21,7 +21,7 @@ from groklst_engine.consistency import RADIUS, back_project
 from groklst_engine.degrade import WHOLE, block_mean, masked_block_mean
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, part, progress
-from groklst_engine.gaps import fill_gaps
+from groklst_engine.inference.gaps import fill_gaps
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.methods.ensembles import boosting
 from groklst_engine.methods.local import RIDGE, SIGMA, explained_detail, gaussian_window

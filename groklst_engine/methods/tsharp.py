@@ -12,10 +12,10 @@ from torch import Tensor
 
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent
-from groklst_engine.indices import available, select
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec
 from groklst_engine.methods.regression import Array, Bicubic, LeastSquares, RegressionSharpener
 from groklst_engine.methods.samples import Features, Samples
+from groklst_engine.physics.indices import available, select
 
 ORDER = 2
 

@@ -13,8 +13,8 @@ import pytest
 import rasterio
 from rasters import coarse_lst, job_for, read, write
 
-from groklst_engine.archive import archive
-from groklst_engine.archive_list import output_of, read_list
+from groklst_engine.archives.archive import archive
+from groklst_engine.archives.listing import output_of, read_list
 from groklst_engine.cli import main
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, GroklstError, InputError

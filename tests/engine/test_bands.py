@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from groklst_engine.bands import ROLES, Role, guess_role, guess_roles
-from groklst_engine.indices import available, select
+from groklst_engine.physics.indices import available, select
 
 
 @pytest.mark.parametrize(

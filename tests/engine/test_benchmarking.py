@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from rasters import cropped, groklst_scene
 
-from groklst_engine.benchmark_table import METRICS, published
-from groklst_engine.benchmarking import BenchmarkResult, benchmark
+from groklst_engine.benchmarking.benchmark import BenchmarkResult, benchmark
+from groklst_engine.benchmarking.table import METRICS, published
 from groklst_engine.cli import main
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.groklst import BANDS, write_dataset

@@ -19,7 +19,7 @@ from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, InputError, OutputError
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
-from groklst_engine.training import train
+from groklst_engine.training.train import train
 from groklst_engine.training_jobs import TrainJob
 from groklst_engine.weights import read_card
 

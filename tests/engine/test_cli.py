@@ -15,10 +15,10 @@ import pytest
 import rasterio
 
 from groklst_engine.cli import main
-from groklst_engine.console import ProgressPrinter, table
+from groklst_engine.commands.console import ProgressPrinter, table
+from groklst_engine.commands.options import guidance_source, lst_source
 from groklst_engine.data.synthetic import ScenePaths, synthetic_scene, write_scene
 from groklst_engine.events import Event
-from groklst_engine.options import guidance_source, lst_source
 from groklst_engine.training_jobs import TrainJob
 
 COMMANDS = ("downscale", "info", "evaluate", "train", "statistics", "methods", "models", "weights", "demo")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rasters import coarse_lst, job_for, random_weights, read, write
 
-from groklst_engine.archive import archive
+from groklst_engine.archives.archive import archive
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, GroklstError
 from groklst_engine.events import CancelToken, Event
@@ -120,7 +120,7 @@ def test_cancelling_stops_the_workers(cluster: str, tmp_path: Path) -> None:
 
 
 def test_nobody_answers(clear: ScenePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("groklst_engine.cluster.ANSWER", 1.0)
+    monkeypatch.setattr("groklst_engine.archives.cluster.ANSWER", 1.0)
     job = bands_of(clear, tmp_path / "fine.tif", "bicubic", cluster="tcp://127.0.0.1:9")
     with pytest.raises(GroklstError, match="No Dask scheduler answers"):
         downscale(job)

@@ -7,8 +7,8 @@ import torch
 
 from groklst_engine.consistency import RADIUS, Correction, back_project
 from groklst_engine.degrade import aggregate, masked_block_mean
-from groklst_engine.psf import Psf, PsfShape
-from groklst_engine.radiance import to_kelvin, to_radiance
+from groklst_engine.physics.psf import Psf, PsfShape
+from groklst_engine.physics.radiance import to_kelvin, to_radiance
 from groklst_engine.resample import upsample
 
 

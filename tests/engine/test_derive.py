@@ -15,15 +15,15 @@ from rasterio.warp import transform
 from rasters import coarse_lst, read, run, write
 
 from groklst_engine.bands import Role
-from groklst_engine.derive import Derivation, derivable
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow, Grid
-from groklst_engine.indices import ndmvi, select
 from groklst_engine.inputs import GuidanceSource, LstSource
+from groklst_engine.physics.derive import Derivation, derivable
+from groklst_engine.physics.indices import ndmvi, select
+from groklst_engine.physics.solar import sun_position
+from groklst_engine.physics.terrain import Frame, eastness, gradient, hillshade, northness, slope
 from groklst_engine.physics_jobs import Derived
 from groklst_engine.reader import AlignedReader
-from groklst_engine.solar import sun_position
-from groklst_engine.terrain import Frame, eastness, gradient, hillshade, northness, slope
 
 NOON = datetime(2020, 7, 14, 18, 30, tzinfo=timezone.utc)
 GRIDS = {

@@ -12,10 +12,10 @@ from torch import Tensor
 from groklst_engine.bands import Role
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import GroklstError, ModelError
-from groklst_engine.fine_tuning import completed, freeze, take_over
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
 from groklst_engine.models.zoo import create_model, get_spec
-from groklst_engine.training import train
+from groklst_engine.training.fine_tuning import completed, freeze, take_over
+from groklst_engine.training.train import train
 from groklst_engine.training_jobs import TrainJob
 from groklst_engine.weights import ModelCard, load_weights, save_weights
 

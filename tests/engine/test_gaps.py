@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from groklst_engine.gaps import REACH, fill_gaps
+from groklst_engine.inference.gaps import REACH, fill_gaps
 
 
 def with_gap(height: int = 30, width: int = 30) -> torch.Tensor:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from groklst_engine.data.dataset import TrainingScene
 from groklst_engine.data.sampling import SceneSampler, ahead
 from groklst_engine.degrade import block_mean
-from groklst_engine.distribution import Group
 from groklst_engine.events import CancelToken
-from groklst_engine.learning import learn
 from groklst_engine.models.zoo import create_model
-from groklst_engine.psf import Psf
-from groklst_engine.recompute import blocks, recomputed
-from groklst_engine.schedules import Schedule
+from groklst_engine.physics.psf import Psf
+from groklst_engine.training.distribution import Group
+from groklst_engine.training.learning import learn
+from groklst_engine.training.recompute import blocks, recomputed
+from groklst_engine.training.schedules import Schedule
 
 CPU = Group(torch.device("cpu"))
 

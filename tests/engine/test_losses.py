@@ -14,13 +14,13 @@ from groklst_engine.consistency import back_project
 from groklst_engine.data.dataset import TrainingScene
 from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.degrade import block_mean
-from groklst_engine.distribution import Group
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, ignore
-from groklst_engine.learning import UNCORRECTED, learn
 from groklst_engine.losses import LOSSES, LearnedWeights, build_loss
 from groklst_engine.models.zoo import create_model
-from groklst_engine.schedules import Schedule
+from groklst_engine.training.distribution import Group
+from groklst_engine.training.learning import UNCORRECTED, learn
+from groklst_engine.training.schedules import Schedule
 from groklst_engine.training_jobs import TrainJob
 
 SCALE = 4

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from groklst_engine.degrade import aggregate, masked_block_mean
-from groklst_engine.psf import BOX, Psf
+from groklst_engine.physics.psf import BOX, Psf
 
 
 @pytest.mark.parametrize("mtf", [0.1, 0.2, 0.3, 0.5])

@@ -17,8 +17,8 @@ from groklst_engine.events import CancelToken
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
 from groklst_engine.jobs import EvaluateJob
 from groklst_engine.methods.base import Batch, Scene
-from groklst_engine.psf import Psf
-from groklst_engine.registration import Registration, register
+from groklst_engine.physics.psf import Psf
+from groklst_engine.physics.registration import Registration, register
 
 SCALE = 4
 SIDE = 48

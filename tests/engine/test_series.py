@@ -14,11 +14,11 @@ from rasters import job_for, read
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, InputError
 from groklst_engine.events import CancelToken, Event, ignore
+from groklst_engine.inference.series import TOGETHER, Outcome, downscale_series, series
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.models.guided_residual import GuidedResidual
 from groklst_engine.predict import DownscaleResult, downscale
 from groklst_engine.reader import AlignedReader
-from groklst_engine.series import TOGETHER, Outcome, downscale_series, series
 
 
 def dates(scene: ScenePaths, folder: Path, gaps: Sequence[bool]) -> list[Path]:

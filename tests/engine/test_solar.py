@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from groklst_engine.solar import sun_equatorial, sun_position
+from groklst_engine.physics.solar import sun_equatorial, sun_position
 
 
 def test_meeus_example_25a() -> None:

@@ -20,7 +20,7 @@ from groklst_engine.degrade import block_mean
 from groklst_engine.errors import Cancelled, GroklstError, InputError, ModelError, OutputError
 from groklst_engine.events import CancelToken, Event
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
-from groklst_engine.training import train
+from groklst_engine.training.train import train
 from groklst_engine.training_jobs import Augmentation, TrainJob
 from groklst_engine.weights import load_weights, read_card
 

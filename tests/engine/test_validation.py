@@ -18,7 +18,7 @@ from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.errors import Cancelled, InputError
 from groklst_engine.events import CancelToken, Event
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
-from groklst_engine.training import train
+from groklst_engine.training.train import train
 from groklst_engine.training_jobs import Normalization as Wish
 from groklst_engine.training_jobs import TrainJob
 from groklst_engine.weights import ModelCard, load_weights, read_card

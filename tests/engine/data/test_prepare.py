@@ -28,7 +28,7 @@ from groklst_engine.evaluation import evaluate
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import SceneSource
 from groklst_engine.jobs import EvaluateJob
-from groklst_engine.psf import Psf
+from groklst_engine.physics.psf import Psf
 
 
 def pixels(prepared: Prepared, scenes: Iterable[SceneSource]) -> dict[str, set[tuple[int, int]]]:

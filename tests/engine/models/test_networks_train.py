@@ -18,7 +18,7 @@ from groklst_engine.data.synthetic import synthetic_scene, write_scene
 from groklst_engine.inputs import SceneSource
 from groklst_engine.losses import build_loss
 from groklst_engine.models.zoo import create_model, get_spec, list_models
-from groklst_engine.training import train
+from groklst_engine.training.train import train
 from groklst_engine.training_jobs import TrainJob
 from groklst_engine.weights import load_weights
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from groklst_engine.device import placed
+from groklst_engine.inference.device import placed
 from groklst_engine.models.zoo import MODELS, create_model, get_spec, list_models
 
 HEIGHT, WIDTH = 17, 23

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from groklst_engine import __version__
-from groklst_engine.benchmark_figure import Crop, cut, draw_comparison
-from groklst_engine.benchmark_files import write_files
-from groklst_engine.benchmark_results import STUDIED, Result, Unit
-from groklst_engine.benchmark_table import Table
+from groklst_engine.benchmarking.figure import Crop, cut, draw_comparison
+from groklst_engine.benchmarking.files import write_files
+from groklst_engine.benchmarking.results import STUDIED, Result, Unit
+from groklst_engine.benchmarking.table import Table
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.errors import Cancelled, GroklstError, InputError, OutputError
@@ -36,7 +36,7 @@ from groklst_engine.metrics import average
 from groklst_engine.models.zoo import get_spec, list_models
 from groklst_engine.raster import Floats
 from groklst_engine.report import require_packages
-from groklst_engine.training import train
+from groklst_engine.training.train import train
 from groklst_engine.training_jobs import BenchmarkJob, TrainJob
 from groklst_engine.wald import degrade
 from groklst_engine.weights import SUFFIX, load_weights, shipped_weights, user_weights

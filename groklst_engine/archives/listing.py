@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from groklst_engine.bands import Role
+from groklst_engine.commands.options import guidance_source, lst_source
 from groklst_engine.errors import InputError
 from groklst_engine.jobs import DownscaleJob
-from groklst_engine.options import guidance_source, lst_source
 
 ALIASES = {"date": "overpass"}
 """Other heads of a list's columns."""

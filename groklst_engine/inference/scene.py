@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from groklst_engine.bands import Role
-from groklst_engine.derive import Derivation
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
-from groklst_engine.gaps import fill_gaps
 from groklst_engine.grid import CoarseWindow
+from groklst_engine.inference.gaps import fill_gaps
+from groklst_engine.inference.shared import Shared, digest
 from groklst_engine.methods.base import Batch, Scene
 from groklst_engine.normalize import Normalizer
+from groklst_engine.physics.derive import Derivation
 from groklst_engine.reader import AlignedReader
-from groklst_engine.shared import Shared, digest
 
 T = TypeVar("T", bound=tuple[Tensor, ...])
 

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from groklst_engine.checkpoint import Checkpoint, RandomState, Stateful
 from groklst_engine.consistency import back_project
 from groklst_engine.data.sampling import SceneSampler, TrainingBatch, ahead
-from groklst_engine.distribution import Group
 from groklst_engine.errors import Cancelled
 from groklst_engine.events import CancelToken, Event, OnEvent, progress
 from groklst_engine.losses import build_loss
-from groklst_engine.recompute import recomputed
-from groklst_engine.schedules import OPTIMIZERS, RATES, Schedule
+from groklst_engine.training.checkpoint import Checkpoint, RandomState, Stateful
+from groklst_engine.training.distribution import Group
+from groklst_engine.training.recompute import recomputed
+from groklst_engine.training.schedules import OPTIMIZERS, RATES, Schedule
 
 if TYPE_CHECKING:
-    from groklst_engine.validation import Validation
+    from groklst_engine.training.validation import Validation
 
 UNCORRECTED = 0.2
 """Weight of the loss before the coarse-consistency correction: the network must also serve without it."""

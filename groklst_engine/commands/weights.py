@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from groklst_engine.console import table
+from groklst_engine.commands.console import table
+from groklst_engine.commands.options import add_fields, job_from, setting
 from groklst_engine.events import CancelToken, OnEvent
-from groklst_engine.options import add_fields, job_from, setting
 from groklst_engine.weights_jobs import (
     AddWeightsJob,
     DeleteWeightsJob,

@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, LRScheduler, OneCycleLR
 
-from groklst_engine.device import trains_in_bf16
+from groklst_engine.inference.device import trains_in_bf16
 from groklst_engine.losses import DEFAULT_LOSS
 
 

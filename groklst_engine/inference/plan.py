@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from groklst_engine.gaps import REACH
 from groklst_engine.grid import Grid
+from groklst_engine.inference.gaps import REACH
 from groklst_engine.tiles import TilePlan
 
 TILE = 512

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from groklst_engine.device import choose_device
+from groklst_engine.inference.device import choose_device
 from groklst_engine.inputs import Device
 
 PATIENCE = timedelta(hours=4)

@@ -15,28 +15,28 @@ from torch import nn
 
 from groklst_engine import __version__
 from groklst_engine.card import write_card
-from groklst_engine.checkpoint import Checkpoint, StepLog
 from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.memory import Kept, memory_for_scenes
 from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.data.training_data import training_data
-from groklst_engine.distribution import Group, joined
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluation import Evaluation, evaluate
 from groklst_engine.events import CancelToken, OnEvent, ignore, leads, log, part, progress, warn
-from groklst_engine.fine_tuning import completed, freeze, take_over
 from groklst_engine.inputs import FineData
 from groklst_engine.jobs import EvaluateJob
-from groklst_engine.learning import learn
 from groklst_engine.losses import build_loss
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.normalize import BY_SCENE, Normalization, in_units, own_network
 from groklst_engine.raster import check_output
-from groklst_engine.schedules import Schedule
-from groklst_engine.tensorboard import with_tensorboard
+from groklst_engine.training.checkpoint import Checkpoint, StepLog
+from groklst_engine.training.distribution import Group, joined
+from groklst_engine.training.fine_tuning import completed, freeze, take_over
+from groklst_engine.training.learning import learn
+from groklst_engine.training.schedules import Schedule
+from groklst_engine.training.tensorboard import with_tensorboard
+from groklst_engine.training.validation import Validation
 from groklst_engine.training_jobs import TrainJob
-from groklst_engine.validation import Validation
 from groklst_engine.weights import SUFFIX, ModelCard, save_weights
 
 _FOR_THE_CARD = ("label", "description", "limitations", "credits")

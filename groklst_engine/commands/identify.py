@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from groklst_engine.commands.options import add_quality, job_from
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.jobs import IdentifyJob
-from groklst_engine.options import add_quality, job_from
 from groklst_engine.worker import run_job
 
 

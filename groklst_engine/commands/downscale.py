@@ -7,11 +7,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from groklst_engine.archive_list import has_wildcard, matching, output_of, read_list
-from groklst_engine.console import show_downscale, table
+from groklst_engine.archives.listing import has_wildcard, matching, output_of, read_list
+from groklst_engine.commands.console import show_downscale, table
+from groklst_engine.commands.options import (
+    add_consistency,
+    add_fields,
+    add_inputs,
+    fields_from,
+    job_from,
+    lst_source,
+    words,
+)
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.jobs import ArchiveJob, DownscaleJob, parse_job
-from groklst_engine.options import add_consistency, add_fields, add_inputs, fields_from, job_from, lst_source, words
 from groklst_engine.worker import run_job
 
 

@@ -1,4 +1,4 @@
-"""What training costs: ``python -m groklst_engine.training_speed [NETWORK …]`` prints a Markdown table.
+"""What training costs: ``python -m groklst_engine.training.speed [NETWORK …]`` prints a Markdown table.
 
 Each network, in its small preset if it has one, takes steps in float32 and in bfloat16 by turns, so that what else the
 machine does hits both alike. Samples come from a generated scene: scale 4, batches of 4 crops of 48 fine pixels.
@@ -18,9 +18,9 @@ from torch.nn.functional import l1_loss
 from groklst_engine.data.dataset import TrainingScene
 from groklst_engine.data.sampling import SceneSampler, TrainingBatch
 from groklst_engine.data.synthetic import synthetic_scene
-from groklst_engine.device import placed
+from groklst_engine.inference.device import placed
 from groklst_engine.models.zoo import create_model, get_spec
-from groklst_engine.recompute import recomputed
+from groklst_engine.training.recompute import recomputed
 
 SCALE, BATCH, CROP, SIDE = 4, 4, 48, 192
 STEPS = 3

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from groklst_engine.console import show_statistics, table
+from groklst_engine.commands.console import show_statistics, table
+from groklst_engine.commands.manifest import read_scenes
+from groklst_engine.commands.options import add_fields, add_inputs, add_manifest, fields_from, job_from, words
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.inputs import SceneSource
-from groklst_engine.manifest import read_scenes
-from groklst_engine.options import add_fields, add_inputs, add_manifest, fields_from, job_from, words
 from groklst_engine.training_jobs import PrepareJob
 from groklst_engine.worker import run_job
 

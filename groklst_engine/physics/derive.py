@@ -13,11 +13,11 @@ import torch
 from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.grid import CoarseWindow
-from groklst_engine.indices import INDICES, ndmvi, select
+from groklst_engine.physics.indices import INDICES, ndmvi, select
+from groklst_engine.physics.terrain import Frame, eastness, gradient, hillshade, northness, slope
 from groklst_engine.physics_jobs import Derived
 from groklst_engine.raster import Floats
 from groklst_engine.reader import AlignedReader, mirrored
-from groklst_engine.terrain import Frame, eastness, gradient, hillshade, northness, slope
 
 TERRAIN: tuple[Role, ...] = ("slope", "northness", "eastness", "hillshade")
 

@@ -11,8 +11,8 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from groklst_engine.grid import Grid
+from groklst_engine.physics.solar import sun_position
 from groklst_engine.raster import Floats
-from groklst_engine.solar import sun_position
 
 METRES_PER_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""

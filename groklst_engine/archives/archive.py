@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from groklst_engine.archive_report import write_archive_report
+from groklst_engine.archives.report import write_archive_report
 from groklst_engine.errors import GroklstError, OutputError
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, progress, warn
-from groklst_engine.fingerprint import is_done
+from groklst_engine.inference.fingerprint import is_done
+from groklst_engine.inference.series import Outcome, downscale_series, series
 from groklst_engine.jobs import ArchiveJob, DownscaleJob
 from groklst_engine.methods import get_method
 from groklst_engine.predict import DownscaleResult
 from groklst_engine.report import require_packages
-from groklst_engine.series import Outcome, downscale_series, series
 from groklst_engine.worker import describe
 
 NAMED = 3
@@ -185,7 +185,7 @@ def archive(job: ArchiveJob, on_event: OnEvent = ignore, cancel: CancelToken | N
     missing = [number for number in range(len(job.scenes)) if number not in rows]
     groups = [[missing[index] for index in group] for group in series([job.scenes[number] for number in missing])]
     if job.cluster:
-        from groklst_engine.cluster import archive_on_cluster  # Dask is an extra
+        from groklst_engine.archives.cluster import archive_on_cluster  # Dask is an extra
 
         for number, found in archive_on_cluster(job, groups, told, cancel):
             rows[number] = _row(job.scenes[number], found, on_event)

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from groklst_engine.benchmark_results import Result, Unit
-from groklst_engine.benchmark_table import METRICS, Cell, Table
+from groklst_engine.benchmarking.results import Result, Unit
+from groklst_engine.benchmarking.table import METRICS, Cell, Table
 from groklst_engine.errors import OutputError
 from groklst_engine.report import render
 from groklst_engine.whole_file import write_whole

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.nn.functional import l1_loss
 
-from groklst_engine.device import choose_device, placed, trains_in_bf16
 from groklst_engine.events import CancelToken
+from groklst_engine.inference.device import choose_device, placed, trains_in_bf16
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.overview_jobs import StepTimeJob
 

@@ -17,8 +17,8 @@ from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.inputs import Device
 from groklst_engine.metrics import average, score
-from groklst_engine.preview import draw_preview
 from groklst_engine.raster import Floats
+from groklst_engine.training.preview import draw_preview
 from groklst_engine.wald import DegradedScene, degrade
 from groklst_engine.weights import SUFFIX
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from groklst_engine.consistency import Correction
 from groklst_engine.errors import is_out_of_memory
 from groklst_engine.events import CancelToken, OnEvent, log, progress
+from groklst_engine.inference.pipeline import run_pipeline
+from groklst_engine.inference.resume import Checkpoint
+from groklst_engine.inference.scene import SceneReader, keep_window
 from groklst_engine.methods.base import Batch, Downscaler
-from groklst_engine.pipeline import run_pipeline
 from groklst_engine.raster import Floats, RasterWriter
-from groklst_engine.resume import Checkpoint
-from groklst_engine.scene import SceneReader, keep_window
 from groklst_engine.scoring import InputComparison
 from groklst_engine.tiles import Mosaic, Tile, TilePlan
 from groklst_engine.units import Unit, offset_to_kelvin

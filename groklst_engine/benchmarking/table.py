@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from groklst_engine import __version__
-from groklst_engine.benchmark_results import STUDIED, Result, Unit
+from groklst_engine.benchmarking.results import STUDIED, Result, Unit
 from groklst_engine.training_jobs import BenchmarkJob
 
 METRICS = ("rmse", "mae", "bias", "cc", "rsd")

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from groklst_engine.errors import Cancelled
 from groklst_engine.events import CancelToken, OnEvent
+from groklst_engine.inference.shared import Shared
+from groklst_engine.inference.tiled import TiledRun, run_together
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.predict import DownscaleResult, downscale, downscaling
-from groklst_engine.shared import Shared
-from groklst_engine.tiled import TiledRun, run_together
 
 TOGETHER = 8
 """Dates side by side: each holds a row of tiles in memory."""

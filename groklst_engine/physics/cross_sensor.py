@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from groklst_engine.events import CancelToken, OnEvent, log, warn
+from groklst_engine.inference.scene import SceneReader
 from groklst_engine.jobs import DownscaleJob
+from groklst_engine.physics.registration import Registration, register
 from groklst_engine.reader import AlignedReader
-from groklst_engine.registration import Registration, register
-from groklst_engine.scene import SceneReader
 
 STRENGTH = 0.0
 """Of the coarse-consistency correction unless the job says otherwise: what two sensors disagree on is mostly noise and

@@ -23,7 +23,7 @@ from torch import Tensor
 from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.events import CancelToken
 from groklst_engine.methods.base import Batch, Scene
-from groklst_engine.psf import BOX, Psf
+from groklst_engine.physics.psf import BOX, Psf
 
 MIN_PIXELS = 400
 """Coarse pixels below which nothing is estimated."""

@@ -1,0 +1,1 @@
+"""Many scenes in one job, on one machine or on a cluster."""

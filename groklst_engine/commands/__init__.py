@@ -1,0 +1,1 @@
+"""The command line: options, what each command prints, and the sub-commands."""

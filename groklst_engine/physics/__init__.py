@@ -1,0 +1,1 @@
+"""Sensor, sun and ground: point spread functions, radiance, terrain, indices, registration."""
