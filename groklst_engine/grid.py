@@ -54,6 +54,11 @@ class Grid:
         return name
 
     @property
+    def on_earth(self) -> bool:
+        """Whether the coordinates are places; those of an engineering CRS are not."""
+        return bool(self.crs.is_geographic or self.crs.is_projected)
+
+    @property
     def unit_name(self) -> str:
         """Unit of the coordinates: ``m``, ``°`` or the CRS's own word."""
         if self.crs.is_geographic:

@@ -278,7 +278,7 @@ def _derived(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, overpas
     """Guidance to derive: what the job asks for, and what a network wants and can't make itself."""
     if not spec.guided:
         return ()
-    wanted = set(spec.roles) & (derivable(reader.roles, overpass) - available(reader.roles))
+    wanted = set(spec.roles) & (derivable(reader.roles, overpass, reader.pair.fine.on_earth) - available(reader.roles))
     return (*job.derive, *sorted(wanted))
 
 

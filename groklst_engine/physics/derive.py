@@ -35,9 +35,12 @@ def ingredients(role: Role) -> tuple[Role, ...]:
     return ("nir", "red") if role == "ndmvi" else INDICES[role].bands
 
 
-def derivable(roles: Sequence[Role], overpass: datetime | None) -> set[Role]:
-    """What can be derived from bands with these roles, and is not among them; light needs the time of the overpass."""
-    found: tuple[Role, ...] = get_args(Derived)
+def derivable(roles: Sequence[Role], overpass: datetime | None, on_earth: bool) -> set[Role]:
+    """What can be derived from bands with these roles, and is not among them.
+
+    Light needs the time of the overpass, and all terrain a grid that lies somewhere on earth.
+    """
+    found = set[Role](get_args(Derived)) - (set() if on_earth else set(TERRAIN))
     return {
         role
         for role in found
@@ -69,6 +72,11 @@ class Derivation:
             InputError: One cannot; names what is missing.
         """
         roles = tuple(role for role in dict.fromkeys(wanted) if role not in reader.roles)
+        if set(roles) & set(TERRAIN) and not reader.pair.fine.on_earth:
+            raise InputError(
+                f"Terrain can't be derived in {reader.pair.fine.crs_name}, which is nowhere on earth: "
+                "give the LST a CRS, or leave out slope, northness, eastness and hillshade."
+            )
         for role in roles:
             missing = [band for band in ingredients(role) if band not in reader.roles]
             if missing:

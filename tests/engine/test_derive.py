@@ -168,9 +168,9 @@ def test_what_is_missing_is_said(derive: Derived, message: str, rasters: tuple[P
 
 
 def test_what_can_be_derived() -> None:
-    assert derivable(("dem",), None) == {"slope", "northness", "eastness"}
-    assert derivable(("dem", "slope"), NOON) == {"northness", "eastness", "hillshade"}
-    assert derivable(("red", "nir"), None) == {"ndvi", "ndmvi", "savi"}
+    assert derivable(("dem",), None, on_earth=True) == {"slope", "northness", "eastness"}
+    assert derivable(("dem", "slope"), NOON, on_earth=True) == {"northness", "eastness", "hillshade"}
+    assert derivable(("red", "nir"), None, on_earth=True) == {"ndvi", "ndmvi", "savi"}
 
 
 def test_emissivity_and_radiance_change_the_correction(rasters: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -193,3 +193,16 @@ def test_positions_are_those_of_the_pixels() -> None:
     longitude, latitude = transform(grid.crs, CRS.from_epsg(4326), [x], [y])
     frame = everything(grid)
     assert (frame.longitude[7, 3], frame.latitude[7, 3]) == pytest.approx((longitude[0], latitude[0]), abs=1e-9)
+
+
+def test_no_terrain_without_a_place_on_earth(tmp_path: Path) -> None:
+    nowhere = 'LOCAL_CS["crop",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    lst = write(tmp_path / "lst.tif", coarse_lst(), crs=nowhere)
+    dem = write(tmp_path / "dem.tif", np.full((32, 32), 500, np.float32), pixel=120, crs=nowhere)
+    guidance = (GuidanceSource(path=str(dem), roles=("dem",)),)
+    assert derivable(("dem", "red", "nir"), NOON, on_earth=False) == {"ndvi", "ndmvi", "savi"}
+    with (
+        AlignedReader(LstSource(path=str(lst)), guidance, 2) as reader,
+        pytest.raises(InputError, match="Terrain can't be derived in crop"),
+    ):
+        Derivation.of(reader, ("slope",), None)
