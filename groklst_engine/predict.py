@@ -333,7 +333,7 @@ def _built(
     job: DownscaleJob, spec: MethodSpec, registration: Registration | None, scene: SceneReader, shared: Shared | None
 ) -> Downscaler:
     """The method, not fitted yet."""
-    options = BuildOptions(job.scale, scene.roles, choose_device(job.device), job.seed)
+    options = BuildOptions(job.scale, scene.roles, choose_device(job.device), job.seed, job.precision)
     method = shared.build(spec, options) if shared else spec.build(options)
     if registration is None or registration.nested:
         return method

@@ -32,8 +32,8 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
     return network
 
 
-def trains_in_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 autocast is worth it for training: GPUs, and processors with AVX512-BF16 or AMX."""
+def fast_in_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 autocast is worth it: on GPUs, and on processors with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

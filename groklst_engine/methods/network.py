@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.inference.device import placed
+from groklst_engine.inference.precision import HalfPrecision, affordable, in_question
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
 from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer, in_units
@@ -49,6 +52,8 @@ class NetworkDownscaler:
         self._roles = options.roles
         self._scale = options.scale
         self._device = options.device
+        self._half = HalfPrecision(self._network) if in_question(options.precision, options.device) else None
+        self._running = self._network
         self._lst = Normalizer((0.0,), (1.0,))
         self._guidance = Normalizer((), ())
         self._kept: list[_Channels] | None = None
@@ -56,7 +61,7 @@ class NetworkDownscaler:
     def share(self) -> None:
         """Keep what is made of a guidance for the next date over it, also for copies of this one."""
         self._kept = []
-        for module in self._network.modules():
+        for module in chain(self._network.modules(), self._half.modules() if self._half else ()):
             if hasattr(module, "keeps_guidance"):
                 setattr(module, "keeps_guidance", True)  # noqa: B010 - to a Module's type any attribute is a tensor
 
@@ -79,12 +84,20 @@ class NetworkDownscaler:
             of_scene = scene_normalizers(scene, self._wanted, cancel)
             lst, guidance = lst or of_scene[0], guidance or of_scene[1]
         self._lst, self._guidance = lst, guidance or Normalizer((), ())
+        self._running = self._network
+        if self._half is not None:
+            full, half = partial(self._run, self._network), partial(self._run, self._half)
+            if affordable(full, half, scene.tiles, self._scale, on_event):
+                self._running = self._half
 
-    @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
         """Downscale: ``(B, 1, H, W)`` kelvin."""
+        return self._run(self._running, batch)
+
+    @torch.inference_mode()
+    def _run(self, network: nn.Module, batch: Batch) -> Tensor:
         guidance = self._channels(batch.guidance) if self._wanted else None
-        fine = self._network(self._lst.apply(batch.lst).to(self._device), guidance)
+        fine = network(self._lst.apply(batch.lst).to(self._device), guidance)
         return self._lst.invert(fine.cpu())
 
     def _channels(self, guidance: Tensor) -> Tensor:

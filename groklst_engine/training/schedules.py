@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingWarmRestarts, LRScheduler, OneCycleLR
 
-from groklst_engine.inference.device import trains_in_bf16
+from groklst_engine.inference.device import fast_in_bf16
 from groklst_engine.losses import DEFAULT_LOSS
 
 
@@ -50,7 +50,7 @@ class Schedule:
 
     def in_bf16(self, device: torch.device) -> bool:
         """Whether the network computes in bfloat16 there."""
-        return self.precision == "bf16" or (self.precision == "auto" and trains_in_bf16(device))
+        return self.precision == "bf16" or (self.precision == "auto" and fast_in_bf16(device))
 
 
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import l1_loss
 
 from groklst_engine.events import CancelToken
-from groklst_engine.inference.device import choose_device, placed, trains_in_bf16
+from groklst_engine.inference.device import choose_device, fast_in_bf16, placed
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.overview_jobs import StepTimeJob
 
@@ -40,7 +40,7 @@ def step_time(job: StepTimeJob, cancel: CancelToken) -> dict[str, Any]:
     target = torch.randn(job.batch, 1, fine, fine, device=device)
     guidance = torch.randn(job.batch, job.guidance_bands, fine, fine, device=device)
     optimizer = torch.optim.AdamW(network.parameters())
-    bf16 = trains_in_bf16(device)
+    bf16 = fast_in_bf16(device)
     seconds = float("inf")
     for _ in range(STEPS):
         cancel.check()

@@ -130,6 +130,6 @@ def test_the_order_of_the_guidance_does_not_matter(clear: ScenePaths, local_netw
 def test_gains_of_the_guidance_do_not_matter(clear: ScenePaths, local_network: Path, tmp_path: Path) -> None:
     """The network sees the scene's own z-scores: a DEM in feet serves as well as one in metres."""
     feet = write(tmp_path / "dem.tif", read(clear.dem) / np.float32(0.3048) + 50, transform=place_of(clear.dem))
-    job = {"method": str(local_network)}
+    job = {"method": str(local_network), "precision": "float32"}
     one = fine(clear.lst, clear.dem, output=tmp_path / "a.tif", **job)
     np.testing.assert_allclose(fine(clear.lst, feet, output=tmp_path / "b.tif", **job), one, atol=0.01)
