@@ -6,7 +6,7 @@ value is the same expression of the same inputs wherever the tile begins, at any
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Literal
 
 import torch
@@ -47,11 +47,8 @@ def _upsample_rows(coarse: Tensor, scale: int, kernel: Kernel) -> Tensor:
     padded = F.pad(coarse, (0, 0, reach, reach), mode="replicate")
     phases = []
     for weights in _phase_weights(kernel, scale):
-        total = torch.zeros_like(coarse)
-        for tap, weight in enumerate(weights):
-            if weight:
-                total = total + weight * padded[..., tap : tap + height, :]
-        phases.append(total)
+        terms = (weight * padded[..., tap : tap + height, :] for tap, weight in enumerate(weights) if weight)
+        phases.append(reduce(torch.add, terms))
     return torch.stack(phases, dim=-2).flatten(-3, -2)
 
 
@@ -65,6 +62,6 @@ def upsample(coarse: Tensor, scale: int, kernel: Kernel) -> Tensor:
     """
     if kernel == "nearest":
         return coarse.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
-    rows = _upsample_rows(coarse, scale, kernel)
-    # contiguous() keeps the second pass as fast as the first
-    return _upsample_rows(rows.transpose(-1, -2), scale, kernel).transpose(-1, -2).contiguous()
+    # along the rows first, where there is least to turn around; contiguous() makes the second pass as fast as it can be
+    columns = _upsample_rows(coarse.transpose(-1, -2).contiguous(), scale, kernel).transpose(-1, -2).contiguous()
+    return _upsample_rows(columns, scale, kernel)
