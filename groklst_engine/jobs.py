@@ -110,6 +110,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
         device: Where networks run.
         precision: Of networks; auto takes bfloat16 where it is fast and differs by less than 0.02 K.
         tile: Output pixels per side of a tile; None chooses.
+        memory: Gigabytes to stay below; None takes what is free.
         resume: Keep what is done when the run is interrupted, and continue what an interrupted one left.
         cluster: Share the work among processes or machines with Dask: local:N for N processes here, or the address of
             a scheduler, such as tcp://10.0.0.1:8786.
@@ -129,6 +130,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     device: Device = "auto"
     precision: Precision = "auto"
     tile: int | None = Field(None, ge=32)
+    memory: float | None = Field(None, gt=0)
     resume: bool = False
     cluster: Cluster | None = None
     seed: int = 0

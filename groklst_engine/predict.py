@@ -20,7 +20,7 @@ from groklst_engine.errors import InputError, ModelError, OutputError, is_out_of
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.inference.device import choose_device
 from groklst_engine.inference.fingerprint import TAG, fingerprint
-from groklst_engine.inference.plan import SMALLEST_CORE, first_core, plan_tiles
+from groklst_engine.inference.plan import SMALLEST_CORE, first_core, fitting, plan_tiles
 from groklst_engine.inference.resume import Checkpoint
 from groklst_engine.inference.scene import SceneReader
 from groklst_engine.inference.shared import Shared
@@ -356,11 +356,13 @@ def _computing(
         method.fit(scene.sample(cancel), part(on_event, 0.02, spec.fit_share), cancel)
     reader, correction = scene.reader, Correction.of(job) if spec.consistent else None
     settings = Settings(method, correction, job.scale, pinned=choose_device(job.device).type == "cuda")
-    radius = correction.radius if correction else 0
+    radii = method.radius, correction.radius if correction else 0
+    planned = partial(plan_tiles, reader.pair.coarse, job.scale, *radii)
     core = checkpoint.core or first_core(job.scale, job.tile)
     while True:
-        plan = plan_tiles(reader.pair.coarse, job.scale, core, method.radius, radius)
+        plan = planned(core)
         if checkpoint.core is None:
+            plan = fitting(planned, core, method, reader.pair, len(scene.roles), job.memory, on_event)
             checkpoint.restart(plan.core)
         with closing(InputComparison(job.lst, reader.pair.fine, job.scale, reader.lst.unit)) as comparison:
             try:

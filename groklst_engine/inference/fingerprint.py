@@ -10,7 +10,7 @@ from rasterio.errors import RasterioError
 
 from groklst_engine.jobs import DownscaleJob
 
-NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "cluster")
+NOT_OF_THE_RESULT = ("output", "report", "reference", "overwrite", "resume", "memory", "cluster")
 """Fields of a job on which neither the values of its output depend, nor which rasters it writes."""
 
 TAG = "GROKLST_FINGERPRINT"

@@ -15,6 +15,7 @@ from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.inference.device import placed
+from groklst_engine.inference.footprint import peak_bytes
 from groklst_engine.inference.precision import HalfPrecision, affordable, in_question
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
@@ -93,6 +94,10 @@ class NetworkDownscaler:
     def __call__(self, batch: Batch) -> Tensor:
         """Downscale: ``(B, 1, H, W)`` kelvin."""
         return self._run(self._running, batch)
+
+    def footprint(self, rows: int, columns: int) -> int:
+        """Most bytes that a tile of so many coarse pixels takes within the network."""
+        return peak_bytes(self._network, rows, columns, self._scale, len(self._wanted))
 
     @torch.inference_mode()
     def _run(self, network: nn.Module, batch: Batch) -> Tensor:
