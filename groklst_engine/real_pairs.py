@@ -23,6 +23,7 @@ from groklst_engine.jobs import DownscaleJob
 from groklst_engine.predict import downscale
 from groklst_engine.raster import Floats, open_raster
 from groklst_engine.reader import AlignedReader
+from groklst_engine.units import offset_to_kelvin
 from groklst_engine.wald import Downscaled
 
 RIM = 8
@@ -68,7 +69,7 @@ class RealPair:
         outputs = [output] if result.uncertainty is None else [output, result.uncertainty]
         layers = tuple(GuidanceSource(path=str(path), roles=("other",)) for path in outputs)
         fine, *sigma = _on_truth(self.source, layers)[1]
-        fine = fine + np.float32(273.15 if result.unit == "C" else 0)
+        fine = fine + np.float32(offset_to_kelvin(result.unit))
         both = self.counted & np.isfinite(fine)
         fine = np.asarray(fine - (fine - self.truth)[both].mean(), np.float32) if both.any() else fine
         return Downscaled(fine, sigma[0] if sigma else None, result.method)
