@@ -89,5 +89,5 @@ def run_bytes(plan: TilePlan, scale: int, bands: int, tile: int) -> float:
 
 def free_bytes(cap: float | None) -> float:
     """Bytes that a run may take here: what is free, or what is left of ``cap`` gigabytes for the whole process."""
-    free = SHARE * psutil.virtual_memory().available
-    return free if cap is None else min(free, cap * 1e9 - psutil.Process().memory_info().rss)
+    free = float(SHARE * psutil.virtual_memory().available)
+    return free if cap is None else min(free, cap * 1e9 - float(psutil.Process().memory_info().rss))
