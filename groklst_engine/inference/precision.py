@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,9 @@ from torch import Tensor, nn
 from groklst_engine.events import OnEvent, log
 from groklst_engine.inference.device import fast_in_bf16
 from groklst_engine.inputs import Precision
-from groklst_engine.methods.base import Batch
+
+if TYPE_CHECKING:
+    from groklst_engine.methods.base import Batch  # whose package imports this module
 
 BOUND = 0.02
 """Kelvin, root mean square, that bfloat16 may cost on a sample of the scene."""
@@ -70,7 +74,8 @@ def affordable(
     tile = max(tiles, key=lambda batch: int(batch.mask.sum()))
     lst = tile.lst[..., :SIDE, :SIDE]
     rows, columns = lst.shape[-2] * scale, lst.shape[-1] * scale
-    sample = Batch(lst, tile.guidance[..., :rows, :columns], tile.mask[..., :rows, :columns])
+    guidance, mask = tile.guidance[..., :rows, :columns], tile.mask[..., :rows, :columns]
+    sample = replace(tile, lst=lst, guidance=guidance, mask=mask, emissivity=None)
     error = float((half(sample) - full(sample)).square().mean().sqrt())
     if error <= BOUND:
         log(on_event, f"Computing in bfloat16, which differs by {error:.4f} K from float32 on a sample.")
