@@ -90,6 +90,24 @@ class GuidanceWindows:
             covariance = _window_mean(self.coarse * lst, self.radius) - self.mean * _window_mean(lst, self.radius)
             return _window_mean(_substitute(self.triangles, covariance), 1)
 
+    def misfit(self, lst: Tensor, slopes: Tensor) -> Tensor:
+        """How far coefficients leave the LST from the guidance here and nearby.
+
+        Args:
+            lst: ``(B, 1, h, w)`` coarse LST.
+            slopes: ``(B, C, h, w)`` of :meth:`slopes`.
+
+        Returns:
+            ``(B, 3, h, w)`` in the units of ``lst``: what the regression leaves in the pixel, its root mean square in
+            the window, and the standard deviation of the LST there.
+        """
+        with torch.no_grad():
+            lst = lst.float()
+            mean = _window_mean(lst, self.radius)
+            left = lst - mean - (slopes * (self.coarse - self.mean)).sum(1, keepdim=True)
+            squares = torch.cat([_window_mean(left**2, self.radius), _window_mean((lst - mean) ** 2, self.radius)], 1)
+            return torch.cat([left, squares.sqrt()], dim=1)
+
 
 def local_regression(lst: Tensor, guidance: Tensor, detail: Tensor, scale: int, radius: int, ridge: float) -> Tensor:
     """Fine LST detail as the locally best linear combination of guidance detail.

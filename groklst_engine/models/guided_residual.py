@@ -42,14 +42,33 @@ class GuidanceFeatures:
     Attributes:
         guidance: ``(B, C, s·h, s·w)``, of which it was made.
         scale: Coarse pixel divided by fine pixel.
+        coarse: ``(B, C, h, w)`` aggregated guidance.
         detail: ``(B, C, s·h, s·w)`` guidance without its own coarse part.
         windows: Of the local regressions.
     """
 
     guidance: Tensor
     scale: int
+    coarse: Tensor
     detail: Tensor
     windows: tuple[GuidanceWindows, ...]
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """What the local regressions find around each coarse pixel.
+
+    Attributes:
+        lst: ``(B, 1, h, w)`` coarse LST.
+        of_guidance: Of the guidance.
+        slopes: ``(B, C, h, w)`` coefficients, one per window.
+        details: ``(B, 1, s·h, s·w)`` LST detail that they predict, one per window.
+    """
+
+    lst: Tensor
+    of_guidance: GuidanceFeatures
+    slopes: tuple[Tensor, ...]
+    details: tuple[Tensor, ...]
 
 
 class GuidedResidual(nn.Module):
@@ -104,12 +123,17 @@ class GuidedResidual(nn.Module):
         if guidance is None:
             guidance = interpolated.new_zeros(len(lst), self.guidance_bands, *interpolated.shape[-2:])
         of_guidance = self._of_guidance(guidance, scale)
-        detail = of_guidance.detail
-        regressions = [applied(window.slopes(lst), detail, scale) for window in of_guidance.windows]
+        slopes = tuple(window.slopes(lst) for window in of_guidance.windows)
+        details = tuple(applied(slope, of_guidance.detail, scale) for slope in slopes)
         octaves = torch.full_like(interpolated, math.log2(scale) / 3)
-        features = torch.cat([interpolated, octaves, guidance, detail, *regressions], dim=1)
-        residual: Tensor = self.head(self.blocks(self.stem(features)))
+        features = torch.cat([interpolated, octaves, guidance, of_guidance.detail, *details], dim=1)
+        residual = self.residual(self.stem(features), Nearby(lst, of_guidance, slopes, details))
         return interpolated + residual.to(interpolated.dtype)
+
+    def residual(self, features: Tensor, nearby: Nearby) -> Tensor:
+        """What bicubic misses, ``(B, 1, s·h, s·w)``, from the stem's features ``(B, width, s·h, s·w)``."""
+        residual: Tensor = self.head(self.blocks(features))
+        return residual
 
     def _of_guidance(self, guidance: Tensor, scale: int) -> GuidanceFeatures:
         """Features of a guidance, or of the last one if it is the same and was to be kept."""
@@ -118,7 +142,8 @@ class GuidedResidual(nn.Module):
             return last
         coarse = block_mean(guidance, scale)
         windows = tuple(GuidanceWindows.of(coarse, window, self.ridge) for window in self.windows)
-        features = GuidanceFeatures(guidance, scale, guidance - upsample(coarse, scale, "bicubic"), windows)
+        detail = guidance - upsample(coarse, scale, "bicubic") if self.guidance_bands else guidance
+        features = GuidanceFeatures(guidance, scale, coarse, detail, windows)
         self._last = features if self.keeps_guidance else None
         return features
 
