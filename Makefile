@@ -87,18 +87,27 @@ package:  ## dist/groklst-<version>.zip: the plugin with the engine and its weig
 	@test $$(du -k dist/groklst-$(VERSION).zip | cut -f 1) -lt 25000 || { echo "The zip must stay below 25 MB."; exit 1; }
 
 weights: setup-engine  ## train the shipped weights again; DATA= the folder of the scenes
-	.venv/bin/groklst train --scenes weights/groklst-small.scenes.json --data-root "$(DATA)" \
-		--roles blue,green,red,nir,swir1,swir2,ndvi,ndwi,ndbi,dem --scales 2,3,4,8 --iterations 1200 \
-		--augment flips,turns,gains,noise,blur,shift --cross-validate $(HELD_OUT) --score-scales 2,4,8 \
-		--label "GrokLST small" --description "$(WEIGHTS_DESCRIPTION)" --limitations "$(WEIGHTS_LIMITATIONS)" \
-		--credits "$(WEIGHTS_CREDITS)" --overwrite -o weights/groklst-small.safetensors
+	$(call train,small,guided-residual,1200,Small guided network)
+	$(call train,large,guided-context,1000,Larger guided network that weighs guidance by how well it fits the LST nearby$(COMMA))
 
-# Four groups of regions: each region is scored by a network that has not seen it.
-HELD_OUT = france+calgary+amazon+santabarbara,lethbridge+losangeles+newyork+paraiba,$(HELD_OUT_2)
-HELD_OUT_2 = flathead+delhi+muenster+mexico,pennsylvania+argentina+timisoara+liverpool+sonora
+# Each region is scored by networks that have not seen it: its whole group is held out.
+GROUP_1 = lethbridge+losangeles+newyork+paraiba
+GROUP_2 = france+calgary+amazon+santabarbara
+GROUP_3 = flathead+delhi+muenster+mexico
+GROUP_4 = pennsylvania+argentina+timisoara+liverpool+sonora
+COMMA := ,
 
-define WEIGHTS_DESCRIPTION
-Small guided network for any subset of reflectance bands, indices and elevation, and for none; trained on Landsat, \
+define train
+	.venv/bin/groklst train --scenes weights/groklst.scenes.json --data-root "$(DATA)" --model $(2) \
+		--roles blue,green,red,nir,swir1,swir2,ndvi,ndwi,ndbi,dem --scales 2,3,4,8 --iterations $(3) \
+		--augment flips,turns,gains,noise,blur,shift --score-scales 2,4,8 \
+		--cross-validate $(GROUP_1),$(GROUP_2),$(GROUP_3),$(GROUP_4) \
+		--label "GrokLST $(1)" --description "$(4) $(WEIGHTS_FOR)" --limitations "$(WEIGHTS_LIMITATIONS)" \
+		--credits "$(WEIGHTS_CREDITS)" --overwrite -o weights/groklst-$(1).safetensors
+endef
+
+define WEIGHTS_FOR
+for any subset of reflectance bands, indices and elevation, and for none; trained on Landsat, \
 ECOSTRESS, ASTER and MODIS scenes, some of them through unsharp optics and beside their guidance.
 endef
 
