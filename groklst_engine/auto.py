@@ -1,32 +1,48 @@
-"""``auto``: the method that does best on the user's own rasters, and bicubic where nothing does.
+"""``auto``: the method that does best on the user's own rasters, with as much of its detail as they bear out.
 
-What the closed loop shows is not quite what happens one scale down. A network trained elsewhere mostly gains as much
-there. A method that learns from the scene itself gains less, for guidance and temperature go together best where both
-are coarse: it can be ahead in the loop and still be worse than bicubic in the result, so it has to win by far.
-docs/accuracy.md says how the figures below were found.
+One scale up, where the truth is known, least squares say which multiple of the detail that a method adds to
+interpolation would have been best. About half of that is best one scale down, for networks as for methods that learn
+from the scene, on every sensor tried: temperature and guidance go together best where both are coarse. So half of it
+is what the result gets, and methods are compared as if they had got it there. A network's share is drawn to a cautious
+one where there is little to learn from, which is all there is on a tiny scene. docs/accuracy.md has the measurements.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from groklst_engine.closed_loop import ClosedLoop, Trial, trials
+from groklst_engine.closed_loop import MIN_PIXELS, ClosedLoop, Trial, trials
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, log, warn
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
-from groklst_engine.methods.base import MethodKind
+from groklst_engine.methods.network import MIN_PIXELS as MIN_STATISTICS
+from groklst_engine.physics.indices import available
 
 MARGIN = 0.02
 """How much smaller the RMSE of a method must be than that of one before it."""
 
-HANDICAP: dict[MethodKind, float] = {"network": 1.1, "sharpener": 2.0, "trained on the scene": 2.0}
-"""By what the RMSE of a family counts, because it may do worse beside bicubic one scale down."""
+ONE_SCALE_DOWN = 0.5
+"""Best share of a method's detail in a result divided by the best one in the closed loop, where that was run at the
+result's scale."""
 
-BLOCKS = 1 / 3
-"""Share of the scene's blocks in which a method must be better than bicubic."""
+PER_OCTAVE = 0.8
+"""By what that is multiplied for each octave that the closed loop had to leave out because the scene was too small."""
+
+CAUTIOUS = 0.3
+"""Share of a network's detail that is kept where nothing could be tried."""
+
+CAUTION = 10
+"""Degraded pixels that weigh as much as that."""
+
+LEARNED_HERE = 1.2
+"""By what the RMSE of a method that learns from the scene counts beside a network's: it looks better in the loop."""
+
+FEWEST = 9
+"""Degraded pixels below which nothing is tried."""
 
 FALLBACK = "bicubic-ibp"
 """What is used where nothing else is clearly better."""
@@ -41,15 +57,24 @@ class Choice:
 
     Attributes:
         method: Its name.
+        detail: Share of its detail to be kept, 0 to 1.
         trials: The candidates' scores, in the order in which they were tried; empty where none could be.
         scale: Scale of the closed loop; 0 where it could not be run.
+        pixels: Degraded pixels it had.
         reason: One sentence for people.
     """
 
     method: str
+    detail: float
     trials: tuple[Trial, ...]
     scale: int
+    pixels: int
     reason: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the job that it decides."""
+        return {"method": self.method, "detail": self.detail}
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -65,35 +90,78 @@ def choose(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> Choice:
     """
     methods = tuple(dict.fromkeys((*SIMPLEST, *job.candidates)))
     try:
-        with ClosedLoop(job, cancel) as loop:
+        with ClosedLoop(job, cancel, at_least=0) as loop:
+            scale, pixels = loop.scale, loop.pixels
+            if pixels < FEWEST:
+                return _untried(job, loop, on_event)
+            if pixels < MIN_PIXELS:  # what learns from so little has learnt nothing
+                methods = tuple(name for name in methods if not get_method(name).learns_here)
             tried = trials(loop, methods, job.budget, on_event, cancel)
-            scale = loop.scale
     except InputError as error:
-        warn(on_event, f"No method could be tried on the scene, so {FALLBACK} is used. {error}")
-        return Choice(FALLBACK, (), 0, "The scene is too small to try methods on it.")
+        return _fallback(f"No method could be tried on the scene, so {FALLBACK} is used. {error}", on_event)
+    octaves = math.log2(job.scale / scale)
+    tried = [replace(trial, detail=share(trial, octaves, pixels)) for trial in tried]
     best = best_of(tried)
     if best.method == FALLBACK:
         reason = f"No method was clearly better than {best.method} on your rasters, one scale up."
         warn(on_event, f"{reason} The guidance may not help here: look for cloud, another date or misregistration.")
     else:
-        reason = f"On your rasters, one scale up, {best.method} had {best.ratio:.2f} times bicubic's RMSE."
+        reason = (
+            f"On your rasters, one scale up, {best.method} had {best.ratio:.2f} times bicubic's RMSE; {best.detail:.0%}"
+            " of its detail is kept."
+        )
         log(on_event, reason)
-    return Choice(best.method, tuple(tried), scale, reason)
+    return Choice(best.method, best.detail, tuple(tried), scale, pixels, reason)
+
+
+def _untried(job: DownscaleJob, loop: ClosedLoop, on_event: OnEvent) -> Choice:
+    """The first network that can do the scene, with a cautious share of its detail."""
+    small = f"The scene is too small to try methods on it ({loop.pixels} degraded pixels; {FEWEST} are needed)"
+    for name in job.candidates:
+        spec = get_method(name)
+        known = available(loop.roles).intersection(spec.roles)
+        if spec.kind == "network" and job.scale in (spec.scales or ()) and known and loop.whole >= MIN_STATISTICS:
+            reason = f"{small}: {CAUTIOUS:.0%} of the detail of {name} is kept."
+            warn(on_event, reason)
+            return Choice(name, CAUTIOUS, (), 0, loop.pixels, reason)
+    return _fallback(f"{small}, so {FALLBACK} is used.", on_event)
+
+
+def _fallback(reason: str, on_event: OnEvent) -> Choice:
+    warn(on_event, reason)
+    return Choice(FALLBACK, 1.0, (), 0, 0, reason)
+
+
+def share(trial: Trial, octaves: float, pixels: int) -> float:
+    """Share of a method's detail that is to be kept in a result, 0 to 1.
+
+    Args:
+        trial: What the closed loop says.
+        octaves: By which the result's scale is larger than the loop's.
+        pixels: Degraded pixels the loop had.
+    """
+    spec = get_method(trial.method)
+    if spec.kind == "interpolation":
+        return 1.0
+    expected = float(ONE_SCALE_DOWN * PER_OCTAVE**octaves) * trial.gain
+    prior = CAUTIOUS if spec.kind == "network" else 0.0
+    wanted = (pixels * expected + CAUTION * prior) / (pixels + CAUTION)
+    return min(1.0, max(0.0, wanted))
 
 
 def best_of(tried: Sequence[Trial]) -> Trial:
-    """The trial to go by: better by ``MARGIN`` than the ones before it, and not just in a corner of the scene.
+    """The trial to go by: better by ``MARGIN`` than the ones before it, and a learner here by far than a network.
 
     Args:
         tried: ``SIMPLEST`` first.
     """
     best = next(trial for trial in tried if trial.method == FALLBACK)
     for trial in tried[len(SIMPLEST) :]:
-        if _reckoned(trial) < (1 - MARGIN) * _reckoned(best) and trial.blocks > BLOCKS:
+        handicap = LEARNED_HERE ** (_learns(trial) - _learns(best)) if best.method != FALLBACK else 1.0
+        if trial.damped * handicap < (1 - MARGIN) * best.damped:
             best = trial
     return best
 
 
-def _reckoned(trial: Trial) -> float:
-    """RMSE to reckon with, in kelvin of the closed loop."""
-    return trial.rmse * HANDICAP.get(get_method(trial.method).kind, 1.0)
+def _learns(trial: Trial) -> bool:
+    return get_method(trial.method).learns_here

@@ -7,11 +7,12 @@ down, and whether guidance helps at all shows reliably.
 
 from __future__ import annotations
 
+import math
 import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, log, progress
 from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.jobs import DownscaleJob
+from groklst_engine.methods import get_method
+from groklst_engine.physics.psf import Psf
 from groklst_engine.raster import Floats
 from groklst_engine.reader import AlignedReader
 from groklst_engine.wald import DegradedScene, degrade
@@ -40,10 +43,14 @@ STRIP = 32
 """Coarse rows read at a time, which bounds memory."""
 
 MIN_PIXELS = 30
-"""Degraded pixels below which nothing can be told: with half as many, what won often lost one scale down."""
+"""Degraded pixels below which little can be told."""
 
 BLOCK = 4
 """Degraded pixels per side of the blocks in which methods are compared."""
+
+PASSED_ON = ("device", "seed", "consistency", "psf", "mtf", "derive", "overpass")
+"""Fields of the job that hold for the candidates, too. Its mask and the LST's shift are in what they get; the loop
+makes its coarse pixels itself, by averaging temperature, so that is also what candidates keep to."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ class Trial:
         ratio: That divided by bicubic's.
         blocks: Share of the scene's blocks in which it was better than bicubic, 0 to 1.
         seconds: Time it took.
+        gain: Factor for the detail it adds to interpolation with which its RMSE would have been least.
+        added: Root mean square of that detail, kelvin; 0 for interpolations.
+        detail: Share of it to be kept in a result, 0 to 1.
     """
 
     method: str
@@ -63,6 +73,15 @@ class Trial:
     ratio: float
     blocks: float
     seconds: float
+    gain: float = 1.0
+    added: float = 0.0
+    detail: float = 1.0
+
+    @property
+    def damped(self) -> float:
+        """Its RMSE had just ``detail`` been kept, kelvin."""
+        off, full = self.detail - self.gain, 1 - self.gain
+        return float(np.sqrt(np.maximum(0.0, self.rmse**2 + self.added**2 * (off**2 - full**2))))  # NaN stays NaN
 
 
 @dataclass(frozen=True)
@@ -86,37 +105,46 @@ class ClosedLoop:
     Use as a context manager: it holds the degraded rasters in a temporary folder.
 
     Args:
-        job: Inputs, scale and device; its other fields do not matter.
+        job: Inputs, scale, and what is ``PASSED_ON``; its other fields do not matter.
         cancel: Looked at while reading and after every tile.
+        at_least: Degraded pixels that are needed.
 
     Attributes:
         scale: The scale tried: the job's, or 2 where the scene is too small for that.
+        pixels: Valid degraded pixels.
+        whole: Pixels of the input that have LST and guidance.
+        roles: Of the guidance bands.
 
     Raises:
-        InputError: An input cannot be used, or the scene is too small to tell anything.
+        InputError: An input cannot be used, or the scene is too small.
     """
 
-    def __init__(self, job: DownscaleJob, cancel: CancelToken) -> None:
-        self._device = job.device
+    def __init__(self, job: DownscaleJob, cancel: CancelToken, at_least: int = MIN_PIXELS) -> None:
+        self._options = job.model_dump(include=set(PASSED_ON))
         self._cancel = cancel
         self._folder = tempfile.TemporaryDirectory()
         try:
             scenes = list(_parts(job, cancel))
-            for scale in dict.fromkeys((job.scale, 2)):
+            side = min(min(scene.lst.shape[-2:]) for scene in scenes)
+            for scale in dict.fromkeys((job.scale if job.scale <= side else 2, 2)):
                 self._parts = [self._degraded(_cut(scene, scale), scale, number) for number, scene in enumerate(scenes)]
                 pixels = sum(int(part.counted.sum()) for part in self._parts) // scale**2
                 if pixels >= MIN_PIXELS:
                     break
-            else:
+            if pixels < at_least:
                 raise InputError(
-                    f"The LST has {pixels} valid pixels when degraded by {scale}, and {MIN_PIXELS} are needed to try "
+                    f"The LST has {pixels} valid pixels when degraded by {scale}, and {at_least} are needed to try "
                     "methods on it: use a larger extent, or choose the method yourself."
                 )
         except BaseException:
             self._folder.cleanup()
             raise
         self.scale = scale
+        self.pixels = pixels
+        self.whole = sum(int(scene.mask.sum()) for scene in scenes)
+        self.roles = scenes[0].roles
         self._bicubic: list[Restored] = []
+        self._smooth: list[Restored] = []
 
     def _degraded(self, scene: FineScene, scale: int, number: int) -> DegradedScene:
         folder = Path(self._folder.name) / f"{scale}-{number}"
@@ -129,9 +157,10 @@ class ClosedLoop:
         Raises:
             GroklstError: The method cannot be used on them.
         """
-        options["device"] = self._device
         return [
-            Restored(part.downscaled(method, self._cancel, **options).values, part.truth, part.counted)
+            Restored(
+                part.downscaled(method, self._cancel, **{**self._options, **options}).values, part.truth, part.counted
+            )
             for part in self._parts
         ]
 
@@ -155,7 +184,21 @@ class ClosedLoop:
         )
         pixels = sum(int(part.counted.sum()) for part in restored)
         rmse, plain = (float(np.sqrt(sum(part.sum() for part in parts) / pixels)) for parts in (errors, baseline))
-        return Trial(method, rmse, rmse / plain if plain else 1.0, float(won.mean()) if won.size else 0.0, seconds)
+        ratio = rmse / plain if plain else 1.0
+        return Trial(
+            method, rmse, ratio, float(won.mean()) if won.size else 0.0, seconds, *self._gain(method, restored)
+        )
+
+    def _gain(self, method: str, restored: Sequence[Restored]) -> tuple[float, float]:
+        """Best factor for the detail of a method, by least squares, and the detail's root mean square in kelvin."""
+        if get_method(method).kind == "interpolation":
+            return 1.0, 0.0
+        self._smooth = self._smooth or self.restore(method, detail=0.0)  # the same for all
+        pairs = list(zip(restored, self._smooth, strict=True))
+        detail = np.concatenate([(part.result - smooth.result)[part.counted] for part, smooth in pairs])
+        missing = np.concatenate([(part.truth - smooth.result)[part.counted] for part, smooth in pairs])
+        power = float(np.mean(np.square(detail, dtype=np.float64)))
+        return float(np.mean(detail * missing, dtype=np.float64)) / power if power else 1.0, math.sqrt(power)
 
     def __enter__(self) -> ClosedLoop:
         return self
@@ -213,7 +256,7 @@ def _parts(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
         found = 0
         for top, left in corners:
             window = CoarseWindow(top, min(top + SIDE, coarse.height), left, min(left + SIDE, coarse.width))
-            scene = _aggregated(reader, window, cancel)
+            scene = _aggregated(reader, window, job, cancel)
             if scene.mask.float().mean() > 0.2 or len(corners) == 1:
                 found += 1
                 yield scene
@@ -223,7 +266,7 @@ def _parts(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
         raise InputError("The LST has too few valid pixels to try methods on it: choose the method yourself.")
 
 
-def _aggregated(reader: AlignedReader, window: CoarseWindow, cancel: CancelToken) -> FineScene:
+def _aggregated(reader: AlignedReader, window: CoarseWindow, job: DownscaleJob, cancel: CancelToken) -> FineScene:
     lst, guidance = [], []
     for top in range(window.top, window.bottom, STRIP):
         cancel.check()
@@ -237,7 +280,8 @@ def _aggregated(reader: AlignedReader, window: CoarseWindow, cancel: CancelToken
     grid = reader.pair.coarse
     placed = grid.transform @ Affine.translation(window.left, window.top)
     part = Grid(grid.crs, placed, window.bottom - window.top, window.right - window.left)
-    return FineScene("scene", "scene", torch.cat(lst)[None, None], torch.cat(guidance, dim=-2), reader.roles, part)
+    lst_11hw, psf = torch.cat(lst)[None, None], Psf(job.psf, job.mtf)
+    return FineScene("scene", "scene", lst_11hw, torch.cat(guidance, dim=-2), reader.roles, part, psf)
 
 
 def _cut(scene: FineScene, multiple: int) -> FineScene:
@@ -246,4 +290,4 @@ def _cut(scene: FineScene, multiple: int) -> FineScene:
         raise InputError(f"The LST is smaller than {multiple} pixels: choose the method yourself.")
     grid = Grid(scene.grid.crs, scene.grid.transform, height, width)
     window = (..., slice(height), slice(width))
-    return FineScene(scene.name, scene.region, scene.lst[window], scene.guidance[window], scene.roles, grid)
+    return replace(scene, lst=scene.lst[window], guidance=scene.guidance[window], grid=grid)

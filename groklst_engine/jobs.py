@@ -100,6 +100,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     Attributes:
         method: auto, which tries some on the scene; or a method, a shipped or registered weights name, or the path of
             a weights file.
+        detail: Share of the detail that the method adds to bicubic interpolation which is kept, 0 to 1; auto finds it.
         steps: Scales of the steps in which to downscale, such as 2,2; empty: in one.
         output: GeoTIFF to write.
         cog: Make it a cloud-optimised one, with overviews.
@@ -120,6 +121,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     kind: Literal["downscale"] = "downscale"  # type: ignore[assignment]
     scale: int = Field(ge=2, le=64)
     method: str = DEFAULT_METHOD
+    detail: float = Field(1.0, ge=0, le=1)
     steps: tuple[Scale, ...] = ()
     output: Path
     cog: bool = False

@@ -31,6 +31,7 @@ from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
 from groklst_engine.methods.automatic import AUTO
 from groklst_engine.methods.base import BuildOptions, Downscaler, MethodSpec
+from groklst_engine.methods.damped import DampedDownscaler
 from groklst_engine.methods.matched import MatchedDownscaler
 from groklst_engine.physics.cross_sensor import registered
 from groklst_engine.physics.derive import derivable
@@ -161,7 +162,7 @@ def downscaling(
     choice = None
     if job.method == AUTO:
         choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
-        job, spec = job.model_copy(update={"method": choice.method}), get_method(choice.method)
+        job, spec = job.model_copy(update=choice.fields), get_method(choice.method)
         on_event = part(on_event, CHOOSING, 1.0)
     registration = None
     if job.cross_sensor:
@@ -335,6 +336,7 @@ def _built(
     """The method, not fitted yet."""
     options = BuildOptions(job.scale, scene.roles, choose_device(job.device), job.seed, job.precision)
     method = shared.build(spec, options) if shared else spec.build(options)
+    method = method if job.detail == 1 else DampedDownscaler(method, job.detail, job.scale)
     if registration is None or registration.nested:
         return method
     return MatchedDownscaler(method, registration.psf, job.scale)

@@ -48,7 +48,8 @@ def add_downscale_command(commands: Any, add_command: Callable[..., argparse.Arg
     downscale.add_argument(
         "--guidance-assets", type=words, metavar="A,B,…", default=(), help="The assets of a STAC item that are guidance"
     )
-    add_fields(downscale, DownscaleJob, "mask", "scale", "steps", "method", "output", "cog", "uncertainty", "report")
+    add_fields(downscale, DownscaleJob, "mask", "scale", "steps", "method", "detail")
+    add_fields(downscale, DownscaleJob, "output", "cog", "uncertainty", "report")
     downscale.add_argument(
         "--reference", type=lst_source, metavar="FILE[:BAND]", help="A fine LST to score the result against"
     )

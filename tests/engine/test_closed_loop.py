@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from rasters import block_means, read, write
 
-from groklst_engine.auto import SIMPLEST, best_of, choose
+from groklst_engine.auto import CAUTIOUS, SIMPLEST, best_of, choose, share
 from groklst_engine.cli import main
 from groklst_engine.closed_loop import ClosedLoop, Trial
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, synthetic_scene, write_scene
@@ -56,15 +57,76 @@ def test_a_scene_too_small_for_its_scale_is_tried_at_two(tmp_path: Path) -> None
         assert loop.scale == 2
 
 
-def test_a_scene_too_small_for_any_is_a_sentence(tmp_path: Path) -> None:
+def test_a_scene_too_small_for_the_loop_is_a_sentence(tmp_path: Path) -> None:
     lst = write(tmp_path / "lst.tif", 300 + np.arange(100, dtype=np.float32).reshape(10, 10))
     job = DownscaleJob(lst=LstSource(path=str(lst)), scale=2, output=tmp_path / "out.tif")
     with pytest.raises(InputError, match="25 valid pixels when degraded by 2, and 30 are needed"):
         ClosedLoop(job, CancelToken())
+    with ClosedLoop(job, CancelToken(), at_least=20) as loop:
+        assert (loop.pixels, loop.whole) == (25, 100)
+
+
+def small_job(folder: Path, side: int, scale: int = 8, **options: Any) -> DownscaleJob:
+    """``side`` coarse pixels to either side, at most 8."""
+    paths = write_scene(synthetic_scene(size=8 * scale, seed=5), folder, scale)
+    cut = write(folder / "cut.tif", read(paths.lst)[:side, :side], **_place(paths.lst), names=["lst"])
+    return job_for(paths, scale, lst=LstSource(path=str(cut), unit="K"), **options)
+
+
+def _place(raster: Path) -> dict[str, Any]:
+    import rasterio
+
+    with rasterio.open(raster) as dataset:
+        return {"transform": dataset.transform, "crs": dataset.crs}
+
+
+def test_little_evidence_draws_a_network_to_caution(tmp_path: Path) -> None:
+    """Learners are not even tried, and where nothing can be, a network is used with care."""
+    choice = choose(small_job(tmp_path, 8), ignore, CancelToken())
+    assert [trial.method for trial in choice.trials] == [*SIMPLEST, "groklst-small"], "16 pixels: no learner"
+    (tmp_path / "tiny").mkdir()
     events: list[Event] = []
-    choice = choose(job, events.append, CancelToken())
-    assert (choice.method, choice.trials) == ("bicubic-ibp", ())
+    tiny = choose(small_job(tmp_path / "tiny", 5), events.append, CancelToken())
+    assert (tiny.method, tiny.detail, tiny.trials, tiny.scale) == ("groklst-small", CAUTIOUS, (), 0)
+    assert [event.message for event in events if event.level == "warning"] == [tiny.reason]
+
+
+@pytest.mark.parametrize("options", [{"guidance": ()}, {"scale": 16}, {"candidates": ("tsharp",)}])
+def test_where_no_network_fits_a_tiny_scene_is_interpolated(tmp_path: Path, options: dict[str, Any]) -> None:
+    events: list[Event] = []
+    choice = choose(small_job(tmp_path, 5, **options), events.append, CancelToken())
+    assert (choice.method, choice.detail, choice.trials) == ("bicubic-ibp", 1.0, ())
     assert [event.level for event in events if event.level == "warning"] == ["warning"]
+
+
+def test_what_a_trial_says_of_less_detail_is_what_comes_out(wide: ScenePaths) -> None:
+    """Its gain is what the detail has to be multiplied by for the least RMSE; with less of it the RMSE is foretold."""
+    with ClosedLoop(job_for(wide), CancelToken()) as loop:
+        trial = loop.trial("local-linear")
+
+        def rmse(detail: float) -> float:
+            (part,) = loop.restore("local-linear", detail=detail)
+            return float(np.sqrt(np.mean(np.square(part.result - part.truth)[part.counted])))
+
+        assert replace(trial, detail=1.0).damped == pytest.approx(trial.rmse)
+        for detail in (0.3, 0.7):
+            assert replace(trial, detail=detail).damped == pytest.approx(rmse(detail), rel=1e-3)
+        assert rmse(0.0) == pytest.approx(loop.trial("bicubic-ibp").rmse, rel=1e-3)
+        at_best = min(1.0, trial.gain)
+        assert rmse(at_best) <= min(rmse(at_best - 0.05), rmse(1.0)) + 1e-6
+
+
+def test_the_job_s_own_options_hold_for_the_candidates(wide: ScenePaths) -> None:
+    """A blurred sensor's loop is blurred likewise, and a derived band is there for the candidates."""
+    plain, blurred = job_for(wide), job_for(wide, psf="gaussian", mtf=0.1)
+    with ClosedLoop(plain, CancelToken()) as box, ClosedLoop(blurred, CancelToken()) as gaussian:
+        assert gaussian.trial("bicubic").rmse > 1.02 * box.trial("bicubic").rmse
+        loose = ClosedLoop(job_for(wide, consistency=0.0), CancelToken())
+        with loose:
+            assert np.abs(loose.restore("linear")[0].result - box.restore("linear")[0].result).max() > 0.05
+    no_height = job_for(wide, guidance=(GuidanceSource(path=str(wide.guidance)),), derive=("slope",))
+    with ClosedLoop(no_height, CancelToken()) as loop, pytest.raises(InputError, match="slope"):
+        loop.restore("linear")
 
 
 def test_auto_takes_what_wins(wide: ScenePaths) -> None:
@@ -90,11 +152,7 @@ def test_guidance_that_says_nothing_is_not_followed(wide: ScenePaths, tmp_path: 
 
 def _placed_like(model: Path, raster: Path, folder: Path) -> Path:
     """The raster's values on the model's grid."""
-    import rasterio
-
-    with rasterio.open(model) as dataset:
-        place, crs = dataset.transform, dataset.crs
-    return write(folder / "placed.tif", read(raster), transform=place, crs=crs, names=["ndvi"])
+    return write(folder / "placed.tif", read(raster), **_place(model), names=["ndvi"])
 
 
 def test_no_time_left_tries_the_first_three_only(wide: ScenePaths) -> None:
@@ -113,23 +171,34 @@ def test_a_method_that_cannot_do_it_is_left_out(wide: ScenePaths) -> None:
     assert any(event.message.startswith("tsharp was not tried: ") for event in events)
 
 
-def test_what_learns_from_the_scene_must_win_by_far() -> None:
-    """Its gain shrinks one scale down; a network's, and the plain methods', does not."""
+def test_half_the_gain_is_expected_one_scale_down() -> None:
+    trial = Trial("groklst-small", 1.0, 0.8, 0.9, 1.0, gain=0.8, added=1.0)
+    many = 10**6
+    assert share(trial, 0, many) == pytest.approx(0.4, abs=1e-3)
+    assert share(trial, 1, many) == pytest.approx(0.32, abs=1e-3), "an octave left out"
+    assert share(replace(trial, gain=9.0), 0, many) == 1.0
+    assert share(replace(trial, gain=-1.0), 0, many) == 0.0
+    assert share(replace(trial, gain=2.0), 0, 1) == pytest.approx(CAUTIOUS, abs=0.1), "one pixel is no evidence"
+    assert share(replace(trial, gain=2.0, method="self-scale"), 0, 1) < 0.1
+    assert share(Trial("bilinear", 1.0, 0.8, 0.9, 1.0), 0, many) == 1.0, "interpolation is taken as it is"
 
-    def chosen(*rivals: tuple[str, float, float]) -> str:
-        tried = [Trial(name, rmse, rmse, blocks, 1.0) for name, rmse, blocks in rivals]
+
+def test_what_learns_from_the_scene_must_win_by_far() -> None:
+    """It looks better one scale up than it is."""
+
+    def chosen(*rivals: tuple[str, float]) -> str:
+        tried = [Trial(name, rmse, rmse, 0.9, 1.0) for name, rmse in rivals]
         return best_of(
             [Trial("bicubic", 1.0, 1.0, 0.0, 1.0), Trial("bicubic-ibp", 0.95, 0.95, 1.0, 1.0), *tried]
         ).method
 
-    assert chosen(("groklst-small", 0.8, 0.9)) == "groklst-small"
-    assert chosen(("groklst-small", 0.94, 0.9)) == "bicubic-ibp", "hardly better"
-    assert chosen(("groklst-small", 0.8, 0.3)) == "bicubic-ibp", "in a corner only"
-    assert chosen(("groklst-small", float("nan"), 0.9)) == "bicubic-ibp", "it leaves holes"
-    assert chosen(("self-scale", 0.6, 1.0)) == "bicubic-ibp"
-    assert chosen(("self-scale", 0.4, 1.0)) == "self-scale"
-    assert chosen(("groklst-small", 0.7, 1.0), ("self-scale", 0.4, 1.0)) == "groklst-small"
-    assert chosen(("self-scale", 0.3, 1.0), ("groklst-small", 0.7, 1.0)) == "self-scale"
+    assert chosen(("groklst-small", 0.8)) == "groklst-small"
+    assert chosen(("groklst-small", 0.94)) == "bicubic-ibp", "hardly better"
+    assert chosen(("groklst-small", float("nan"))) == "bicubic-ibp", "it leaves holes"
+    assert chosen(("self-scale", 0.9)) == "self-scale", "beside interpolation nothing counts against it"
+    assert chosen(("groklst-small", 0.7), ("self-scale", 0.6)) == "groklst-small"
+    assert chosen(("groklst-small", 0.7), ("self-scale", 0.5)) == "self-scale"
+    assert chosen(("self-scale", 0.6), ("groklst-small", 0.7)) == "groklst-small"
 
 
 def test_cancelling(wide: ScenePaths) -> None:
