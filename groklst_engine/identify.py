@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,20 @@ from groklst_engine.inputs import LstSource
 from groklst_engine.jobs import IdentifyJob
 from groklst_engine.lst_reader import LstReader
 from groklst_engine.products import Product, guidance_paths, lst_product
-from groklst_engine.products.layers import layers_in, open_quietly
+from groklst_engine.products.layers import layer_name, layers_in, open_quietly
 from groklst_engine.products.packing import guidance_packing
 from groklst_engine.products.recognise import guidance_product
 from groklst_engine.raster import grid_of, open_raster
 
 
 def identify(job: IdentifyJob) -> dict[str, Any]:
-    """Describe each file as a JSON object.
+    """Describe each file as a JSON object, in words under ``facts``.
 
     Raises:
         InputError: A file cannot be read.
     """
-    return {"files": [part for name in job.rasters for part in _identify(name, job)]}
+    files = [part for name in job.rasters for part in _identify(name, job)]
+    return {"files": [{**file, "facts": facts(file)} for file in files]}
 
 
 def _identify(name: str, job: IdentifyJob) -> list[dict[str, Any]]:
@@ -138,3 +140,51 @@ def _median_error(product: Product) -> float | None:
         return None
     stored = stored[np.isfinite(stored) & (stored > 0)]
     return float(np.median(stored)) * (product.error_scale if scale == 1 else scale) if stored.size else None
+
+
+def facts(file: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A description of a file in words: labels and texts."""
+    width, height = file["pixel"]
+    known = f"{file['title']} ({file['product']})" if file["product"] else f"no known product, read as {file['kind']}"
+    said = [
+        ("product", known),
+        ("grid", f"{file['width']} × {file['height']} pixels of {width:.6g} × {height:.6g} {file['pixel_unit']}"),
+        ("CRS", file["crs"]),
+    ]
+    if file["kind"] == "lst":
+        low, high = file["range"]
+        fill = ", ".join(f"{value:g}" for value in file["fill"]) or "none"
+        said += [
+            ("temperature", f"{low:.2f} to {high:.2f} K (2 to 98 %), {file['valid']:.1%} of the pixels"),
+            ("stored as", f"number × {file['scale']:g} + {file['offset']:g} {file['unit']}, fill {fill}"),
+            ("quality", _quality(file)),
+        ]
+        if file["uncertainty"] is not None:
+            said.append(("uncertainty", f"{file['uncertainty']:.2f} K (median, the product's own)"))
+        if file["native"]:
+            said.append(("sensor", f"{file['native']:g} m pixel, {file['psf']} response"))
+    elif file["quality"]:
+        said.append(("quality", _names(file)))
+    said.append(("acquired", f"{file['acquired']} ({file['acquired_from']})" if file["acquired"] else "not told"))
+    said += [(f"band {band['band']}", _band(band)) for band in file["bands"]]
+    said += [("warning", warning) for warning in file["warnings"]]
+    return said
+
+
+def _quality(file: Mapping[str, Any]) -> str:
+    if file["qc_kept"] is None:
+        return "no quality layer used" if file["quality"] else "no quality layer found"
+    return f"{file['qc_kept']:.1%} of the measured pixels kept by {_names(file)}"
+
+
+def _names(file: Mapping[str, Any]) -> str:
+    return ", ".join(layer_name(path) for path in file["quality"])
+
+
+def _band(band: Mapping[str, Any]) -> str:
+    text = band["role"] or "left out"
+    if band["description"]:
+        text += f", {band['description']}"
+    if (band.get("scale", 1), band.get("offset", 0)) != (1, 0):
+        text += f", number × {band['scale']:g} + {band['offset']:g}"
+    return text if band.get("fill") is None else f"{text}, fill {band['fill']:g}"

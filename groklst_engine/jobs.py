@@ -156,23 +156,31 @@ class DownscaleJob(Choosing, Physics, InspectJob):
         return self
 
 
-class ArchiveJob(Frozen):
-    """Downscale many scenes; one that fails stops no other.
+class Archive(Frozen):
+    """How many scenes are downscaled; one that fails stops no other.
 
     Outputs that are there already, made by the same job from the same inputs, are kept.
 
     Attributes:
-        scenes: A job for each.
         skip_existing: Keep outputs that are there already, whatever made them.
         summary: Folder for archive.html, archive.csv and archive.json, a table of all scenes; None writes none.
         cluster: Share the scenes among processes or machines with Dask, as of a single job.
     """
 
-    kind: Literal["archive"] = "archive"
-    scenes: tuple[DownscaleJob, ...] = Field(min_length=1)
     skip_existing: bool = False
     summary: Path | None = None
     cluster: Cluster | None = None
+
+
+class ArchiveJob(Archive):
+    """Downscale many scenes.
+
+    Attributes:
+        scenes: A job for each.
+    """
+
+    kind: Literal["archive"] = "archive"
+    scenes: tuple[DownscaleJob, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _an_output_each(self) -> ArchiveJob:
@@ -184,6 +192,34 @@ class ArchiveJob(Frozen):
                     f"the scenes '{other.lst.path}' and '{scene.lst.path}' would both be written to '{scene.output}': "
                     "put {name} or {date} into the output"
                 )
+        return self
+
+
+class ArchiveListJob(Archive):
+    """Downscale the scenes of a list, or those of some LST files over one guidance.
+
+    Attributes:
+        file: The list: CSV, or a STAC item collection.
+        lst_asset: The asset of a STAC item that is the LST.
+        guidance_assets: The assets of a STAC item that are guidance.
+        rasters: In place of a list, LST files; their names may have wildcards.
+        scene: Fields of a downscale job for what the list does not say. Its LST needs no path; output and report are
+            templates.
+        guidance_qc: Quality rule of the list's guidance.
+    """
+
+    kind: Literal["archive-list"] = "archive-list"
+    file: Path | None = None
+    lst_asset: str | None = None
+    guidance_assets: tuple[str, ...] = ()
+    rasters: tuple[RasterName, ...] = ()
+    scene: dict[str, Any]
+    guidance_qc: QualityRule = "recommended"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ArchiveListJob:
+        if bool(self.rasters) == (self.file is not None):
+            raise ValueError("give a list of scenes or LST files, one of them")
         return self
 
 
@@ -239,6 +275,7 @@ Job = Annotated[
     | IdentifyJob
     | DownscaleJob
     | ArchiveJob
+    | ArchiveListJob
     | SimulateJob
     | EvaluateJob
     | PrepareJob

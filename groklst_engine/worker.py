@@ -23,6 +23,7 @@ from groklst_engine.errors import GroklstError, InputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.jobs import (
     ArchiveJob,
+    ArchiveListJob,
     DownscaleJob,
     EvaluateJob,
     IdentifyJob,
@@ -49,6 +50,10 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.predict import downscale
 
             return downscale(job, on_event, cancel).to_json()
+        case ArchiveListJob():
+            from groklst_engine.archives.listing import archive_of
+
+            return run_job(archive_of(job), on_event, cancel)
         case ArchiveJob():
             from groklst_engine.archives.archive import archive
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from groklst_engine.bands import Role
 from groklst_engine.commands.options import guidance_source, lst_source
 from groklst_engine.errors import InputError
-from groklst_engine.jobs import DownscaleJob
+from groklst_engine.jobs import ArchiveJob, ArchiveListJob, DownscaleJob, parse_job
 
 ALIASES = {"date": "overpass"}
 """Other heads of a list's columns."""
@@ -25,6 +25,33 @@ _DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})[_-]?(\d{2})[_-]?(\d{2})(?!\d)")
 
 Fields = dict[str, Any]
 """Fields of a scene's job, and its ``name``."""
+
+
+def archive_of(wanted: ArchiveListJob) -> ArchiveJob:
+    """The jobs of all scenes.
+
+    Raises:
+        InputError: The list cannot be read, no file matches, or a scene's job cannot be used.
+    """
+    if wanted.file is not None:
+        listed = read_list(wanted.file, wanted.lst_asset, wanted.guidance_assets)
+    else:
+        listed = [{"lst": {"path": path}} for name in wanted.rasters for path in matching(name)]
+    how = wanted.model_dump(include={"skip_existing", "summary", "cluster"})
+    job = parse_job({"kind": "archive", "scenes": [_scene(wanted, fields) for fields in listed], **how})
+    assert isinstance(job, ArchiveJob)
+    return job
+
+
+def _scene(wanted: ArchiveListJob, listed: Fields) -> Fields:
+    """The fields of a scene's job: what is said of all, and the list of this one."""
+    fields = {**wanted.scene, **listed, "lst": {**wanted.scene.get("lst", {}), **listed["lst"]}}
+    if "guidance" in listed:
+        fields["guidance"] = [{"qc": wanted.guidance_qc, **source} for source in listed["guidance"]]
+    for template in {"output", "report"} - set(listed):
+        if fields.get(template):
+            fields[template] = output_of(str(fields[template]), fields)
+    return {name: value for name, value in fields.items() if name != "name"}
 
 
 def read_list(file: Path, lst_asset: str | None = None, guidance_assets: Sequence[str] = ()) -> list[Fields]:
@@ -123,16 +150,18 @@ def has_wildcard(name: str) -> bool:
     return glob.has_magic(name) and not Path(name).exists()
 
 
-def matching(lst: Mapping[str, Any]) -> list[Fields]:
-    """The scenes whose LST matches a name with wildcards.
+def matching(name: str) -> list[str]:
+    """The files that match a name with wildcards; the name itself where it has none.
 
     Raises:
-        InputError: There is none.
+        InputError: No file does.
     """
-    paths = sorted(glob.glob(lst["path"], recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    if not has_wildcard(name):
+        return [name]
+    paths = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not paths:
-        raise InputError(f"No file matches '{lst['path']}'.")
-    return [{"lst": {**lst, "path": path}} for path in paths]
+        raise InputError(f"No file matches '{name}'.")
+    return paths
 
 
 def output_of(template: str, fields: Mapping[str, Any]) -> Path:

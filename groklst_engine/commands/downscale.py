@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from groklst_engine.archives.listing import has_wildcard, matching, output_of, read_list
+from groklst_engine.archives.listing import has_wildcard
 from groklst_engine.commands.console import show_downscale, table
 from groklst_engine.commands.options import (
     add_consistency,
@@ -63,29 +63,22 @@ def add_downscale_command(commands: Any, add_command: Callable[..., argparse.Arg
 
 
 def _downscale(options: argparse.Namespace, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
-    if options.list:
-        scenes = read_list(options.list, options.lst_asset, options.guidance_assets)
-    elif has_wildcard(options.lst["path"]):
-        scenes = matching(options.lst)
-    else:
+    if options.list is None and not has_wildcard(options.lst["path"]):
         return run_job(job_from(DownscaleJob, options), on_event, cancel)
-    archive = {name: getattr(options, name) for name in ("skip_existing", "summary", "cluster")}
-    wanted = {name: value for name, value in archive.items() if value is not None}
-    return run_job(
-        parse_job({"kind": "archive", "scenes": [_scene(options, scene) for scene in scenes], **wanted}),
-        on_event,
-        cancel,
-    )
-
-
-def _scene(options: argparse.Namespace, scene: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a scene's job: what the options say of all, and the list of this one."""
-    fields = fields_from(DownscaleJob, argparse.Namespace(**{**vars(options), **scene, "cluster": None}))
-    named = {**fields, "name": scene["name"]} if "name" in scene else fields
-    fields["output"] = scene.get("output") or output_of(str(options.output), named)
-    if "report" in fields and "report" not in scene:
-        fields["report"] = output_of(str(fields["report"]), named)
-    return fields
+    of_all = {**vars(options), "lst": dict(options.lst or {}), "cluster": None}
+    archive = {
+        "kind": "archive-list",
+        "file": options.list,
+        "lst_asset": options.lst_asset,
+        "guidance_assets": options.guidance_assets,
+        "rasters": [options.lst["path"]] if options.lst else [],
+        "scene": fields_from(DownscaleJob, argparse.Namespace(**of_all)),
+        "guidance_qc": options.guidance_qc,
+        "skip_existing": options.skip_existing or False,
+        "summary": options.summary,
+        "cluster": options.cluster,
+    }
+    return run_job(parse_job(archive), on_event, cancel)
 
 
 def _show(result: Mapping[str, Any]) -> str:

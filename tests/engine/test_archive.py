@@ -18,9 +18,10 @@ from groklst_engine.archives.listing import output_of, read_list
 from groklst_engine.cli import main
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, GroklstError, InputError
-from groklst_engine.events import CancelToken, Event
+from groklst_engine.events import CancelToken, Event, ignore
 from groklst_engine.jobs import ArchiveJob, parse_job
 from groklst_engine.predict import downscale
+from groklst_engine.worker import run_job
 
 NAMES = ("20230701", "20230702", "20230703")
 
@@ -80,6 +81,26 @@ def test_a_scene_that_fails_stops_no_other(folder: Path, capsys: pytest.CaptureF
     assert main(arguments) == 0
     rows = json.loads((folder / "all" / "archive.json").read_text("utf-8"))["rows"]
     assert [row["status"] for row in rows] == ["kept", "done", "kept"]
+
+
+def test_files_with_and_without_wildcards(folder: Path) -> None:
+    scene = {"scale": 4, "method": "bicubic", "lst": {"unit": "K"}, "output": str(folder / "out" / "{date}.tif")}
+    job = parse_job(
+        {
+            "kind": "archive-list",
+            "rasters": [str(folder / f"lst_{NAMES[2]}.tif"), str(folder / "lst_2023070[12].tif")],
+            "scene": scene,
+        }
+    )
+    rows = run_job(job, ignore, CancelToken())["rows"]
+    assert [row["output"] for row in rows] == [
+        str(folder / "out" / f"{name}.tif") for name in (NAMES[2], NAMES[0], NAMES[1])
+    ]
+    assert {row["status"] for row in rows} == {"done"}
+    with pytest.raises(InputError, match=r"No file matches '.*none_\*\.tif'\."):
+        run_job(job.model_copy(update={"rasters": (str(folder / "none_*.tif"),)}), ignore, CancelToken())
+    with pytest.raises(InputError, match="one of them"):
+        parse_job({"kind": "archive-list", "scene": scene})
 
 
 def test_what_is_done_is_kept_and_what_changed_is_not(folder: Path) -> None:
