@@ -16,6 +16,7 @@ from torch import Tensor
 from groklst_engine.consistency import Correction
 from groklst_engine.errors import is_out_of_memory
 from groklst_engine.events import CancelToken, OnEvent, log, progress
+from groklst_engine.inference.heap import kept_memory
 from groklst_engine.inference.pipeline import run_pipeline
 from groklst_engine.inference.resume import Checkpoint
 from groklst_engine.inference.scene import SceneReader, keep_window
@@ -244,7 +245,10 @@ def run_together(runs: Sequence[TileRun], cancel: CancelToken) -> None:
         run.take_up(cancel)
     steps = zip(*(run.read() for run in runs), strict=True)
     works = ((run, work) for step in steps for run, work in zip(runs, step, strict=True))
-    run_pipeline(works, lambda item: (item[0], item[0].compute(item[1])), lambda item: item[0].write(item[1]), cancel)
+    with kept_memory():
+        run_pipeline(
+            works, lambda item: (item[0], item[0].compute(item[1])), lambda item: item[0].write(item[1]), cancel
+        )
 
 
 def _each(batch: Batch, function: Callable[[Tensor], Tensor]) -> Batch:
