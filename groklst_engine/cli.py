@@ -17,6 +17,7 @@ from typing import Any
 
 from groklst_engine import __version__
 from groklst_engine.commands import console
+from groklst_engine.commands.bench import add_bench_command
 from groklst_engine.commands.downscale import add_downscale_command
 from groklst_engine.commands.identify import add_identify_command
 from groklst_engine.commands.manifest import read_scenes
@@ -264,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     command("methods", _methods, console.show_methods, "list the methods, trained networks included", "groklst methods")
     command("models", _models, console.show_models, "list the network architectures to train", "groklst models")
 
+    add_bench_command(commands, add_command)
     add_identify_command(commands, add_command)
     add_weights_commands(commands, add_command)
 

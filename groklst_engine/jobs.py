@@ -29,6 +29,7 @@ from groklst_engine.inputs import (
     Split,
 )
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
+from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.physics_jobs import Physics, Strength
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import AnyWeightsJob
@@ -282,6 +283,7 @@ Job = Annotated[
     | StatisticsJob
     | TrainJob
     | BenchmarkJob
+    | BenchJob
     | ModelsJob
     | StepTimeJob
     | PreviewJob

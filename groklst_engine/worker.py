@@ -33,6 +33,7 @@ from groklst_engine.jobs import (
     parse_job,
 )
 from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
+from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
 
@@ -88,6 +89,10 @@ def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
             from groklst_engine.benchmarking.benchmark import benchmark
 
             return benchmark(job, on_event, cancel).to_json()
+        case BenchJob():
+            from groklst_engine.performance.bench import bench
+
+            return bench(job, on_event, cancel)
         case StatisticsJob():
             from groklst_engine.data.statistics import statistics
 
