@@ -8,14 +8,13 @@ from collections.abc import Callable
 from groklst_engine.events import OnEvent, log, warn
 from groklst_engine.grid import Grid, GridPair
 from groklst_engine.inference.footprint import free_bytes, run_bytes
-from groklst_engine.inference.gaps import REACH
 from groklst_engine.methods.base import Downscaler
 from groklst_engine.tiles import TilePlan
 
-TILE = 512
+TILE = 768
 """Fine pixels per side of a tile's core."""
 
-MIN_CORE = 96
+MIN_CORE = 112
 """Coarse pixels per side of a core below which too much of a tile would be halo."""
 
 SMALLEST_CORE = 16
@@ -50,7 +49,7 @@ def plan_tiles(coarse: Grid, scale: int, radius: int | None, correction: int, co
     height, width = coarse.height, coarse.width
     core = max(_even_share(height, core), _even_share(width, core))
     if radius is not None:
-        return TilePlan(height, width, core, halo=radius + REACH + correction, strip=_strip(core, scale))
+        return TilePlan(height, width, core, halo=radius + correction, strip=_strip(core, scale))
     if core >= max(height, width):
         return TilePlan(height, width, core, GLOBAL_HALO)  # one tile, its edges mirrored as those of several are
     core = max(core, 2 * GLOBAL_RAMP)

@@ -15,7 +15,7 @@ from groklst_engine.bands import Role
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken
 from groklst_engine.grid import CoarseWindow
-from groklst_engine.inference.gaps import fill_gaps
+from groklst_engine.inference.gaps import REACH, fill_gaps
 from groklst_engine.inference.shared import Shared, digest
 from groklst_engine.methods.base import Batch, Scene
 from groklst_engine.normalize import Normalizer
@@ -77,7 +77,15 @@ class SceneReader:
         return bool(np.isfinite(lst).any())
 
     def read(self, window: CoarseWindow) -> Batch:
-        """One window as a batch of one, gaps filled."""
+        """One window as a batch of one, gaps filled by what is in and around it: alike in all windows."""
+        wide = CoarseWindow(window.top - REACH, window.bottom + REACH, window.left - REACH, window.right + REACH)
+        around = self._read(wide)
+        s = self.reader.pair.scale
+        fields = {name: values for name, values in vars(around).items() if values is not None}
+        return Batch(**{name: _inner(values, REACH if name == "lst" else REACH * s) for name, values in fields.items()})
+
+    def _read(self, window: CoarseWindow) -> Batch:
+        """One window as a batch of one, gaps filled by what is in it."""
         lst = torch.from_numpy(self.reader.read_lst(window))[None, None]
         guidance, known_guidance = self._guidance(window)
         s = self.reader.pair.scale
@@ -126,7 +134,7 @@ class SceneReader:
             window = CoarseWindow(
                 top, min(top + SAMPLE_SIDE, coarse.height), left, min(left + SAMPLE_SIDE, coarse.width)
             )
-            batch = self.read(window)
+            batch = self._read(window)
             if not bool(batch.mask.any()):
                 continue
             tiles.append(batch)
@@ -142,6 +150,10 @@ class SceneReader:
             key = ("means", digest(batch.mask for batch in tiles) if self._shared else "", *windows)
             (self.guidance_means,) = self._once(key, lambda: (_means(tiles),))
         return Scene(tuple(tiles), self.roles, s)
+
+
+def _inner(values: Tensor, margin: int) -> Tensor:
+    return values[..., margin:-margin, margin:-margin]
 
 
 def _means(tiles: Sequence[Batch]) -> Tensor:
