@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from groklst_engine.closed_loop import MIN_PIXELS, ClosedLoop, Trial, trials
+from groklst_engine.closed_loop import FEWEST, MIN_PIXELS, ClosedLoop, Trial, trials
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, log, warn
 from groklst_engine.jobs import DownscaleJob
@@ -40,9 +40,6 @@ CAUTION = 10
 
 LEARNED_HERE = 1.2
 """By what the RMSE of a method that learns from the scene counts beside a network's: it looks better in the loop."""
-
-FEWEST = 9
-"""Degraded pixels below which nothing is tried."""
 
 FALLBACK = "bicubic-ibp"
 """What is used where nothing else is clearly better."""

@@ -45,6 +45,9 @@ STRIP = 32
 MIN_PIXELS = 30
 """Degraded pixels below which little can be told."""
 
+FEWEST = 9
+"""Degraded pixels below which nothing can."""
+
 BLOCK = 4
 """Degraded pixels per side of the blocks in which methods are compared."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from groklst_engine.auto import choose
 from groklst_engine.bands import Role
-from groklst_engine.closed_loop import ClosedLoop
+from groklst_engine.closed_loop import FEWEST, ClosedLoop
 from groklst_engine.consistency import Correction
 from groklst_engine.errors import InputError, ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
@@ -159,14 +159,13 @@ def downscaling(
     spec = get_method(job.method)
     _check(job, spec)
     asked = fingerprint(job, spec.sha256)
-    choice = None
+    registration, choice = None, None
+    if job.cross_sensor:
+        job, registration = registered(job, spec.guided, listen, cancel)
     if job.method == AUTO:
         choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
         job, spec = job.model_copy(update=choice.fields), get_method(choice.method)
         on_event = part(on_event, CHOOSING, 1.0)
-    registration = None
-    if job.cross_sensor:
-        job, registration = registered(job, spec.guided, listen, cancel)
     with opened(job, spec, shared) as scene:
         reader = scene.reader
         for sentence in warnings_of(reader):
@@ -311,8 +310,8 @@ def _calibration(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> C
     """What the closed loop tells of the method's errors; None where the scene is too small for it."""
     progress(on_event, 0.9, "Finding out how far the result can be trusted")
     try:
-        with ClosedLoop(job, cancel) as loop:
-            return calibrate(loop, job.method, job.scale)
+        with ClosedLoop(job, cancel, FEWEST) as loop:
+            return calibrate(loop, job.method, job.scale, job.detail)
     except InputError as error:
         warn(on_event, f"No standard error can be given. {error}")
         return None
@@ -337,7 +336,7 @@ def _built(
     options = BuildOptions(job.scale, scene.roles, choose_device(job.device), job.seed, job.precision)
     method = shared.build(spec, options) if shared else spec.build(options)
     method = method if job.detail == 1 else DampedDownscaler(method, job.detail, job.scale)
-    if registration is None or registration.nested:
+    if registration is None or registration.nested or not spec.guided:
         return method
     return MatchedDownscaler(method, registration.psf, job.scale)
 

@@ -32,7 +32,7 @@ WITHIN = 0.683
 LEVELS = (1.0, 2.0)
 """Multiples of the standard error whose coverage is reported."""
 
-ONE_SCALE_DOWN = 0.7
+ONE_SCALE_DOWN = 0.65
 """Errors of the result divided by those of the closed loop, where that was run at the result's scale. A median over
 scenes no network had seen, as are the next two; docs/accuracy.md says how they are measured."""
 
@@ -134,7 +134,7 @@ class ResultError:
     map: Floats
 
 
-def calibrate(loop: ClosedLoop, method: str, scale: int) -> Calibration:
+def calibrate(loop: ClosedLoop, method: str, scale: int, detail: float = 1.0) -> Calibration:
     """Fit a model of a method's errors to the closed loop.
 
     The reliability is found by fitting to every other block of the scene and counting in the rest.
@@ -143,11 +143,12 @@ def calibrate(loop: ClosedLoop, method: str, scale: int) -> Calibration:
         loop: The user's rasters, degraded.
         method: Its name.
         scale: Of the result.
+        detail: Share of the method's detail that is kept.
 
     Raises:
         GroklstError: The method cannot be used on them.
     """
-    samples = [_samples(part, BLOCK * loop.scale) for part in loop.restore(method)]
+    samples = [_samples(part, BLOCK * loop.scale) for part in loop.restore(method, detail=detail)]
     variability, errors, odd = (np.concatenate(part) for part in zip(*samples, strict=True))
     reliability = []
     if odd.any() and not odd.all():

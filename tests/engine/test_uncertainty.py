@@ -82,6 +82,15 @@ def test_calibration_is_honest_about_blocks_it_has_not_seen(wide: ScenePaths) ->
     assert one.actual < two.actual <= 1
 
 
+def test_calibration_is_of_the_detail_that_is_kept(wide: ScenePaths) -> None:
+    """Without any, a method's errors are those of the interpolation."""
+    with ClosedLoop(job_for(wide), CancelToken()) as loop:
+        none, plain = calibrate(loop, "tsharp", 2, detail=0.0), calibrate(loop, "bicubic-ibp", 2)
+        assert calibrate(loop, "tsharp", 2).model.power != pytest.approx(none.model.power, rel=1e-2)
+    factor = result_factor(2, "tsharp", 2) / result_factor(2, "bicubic-ibp", 2)
+    assert none.model.level == pytest.approx(factor * plain.model.level, rel=1e-3)
+
+
 def test_errors_are_carried_over_to_the_result_s_scale() -> None:
     """Larger where the loop left octaves out, and for what learns from the scene."""
     same = result_factor(2, "bicubic", 2)
@@ -112,7 +121,7 @@ def test_the_raster_beside_the_result(wide: ScenePaths, tmp_path: Path, capsys: 
 
 
 def test_too_small_a_scene_gets_none_and_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lst = write(tmp_path / "lst.tif", 300 + np.arange(100, dtype=np.float32).reshape(10, 10) / 10)
+    lst = write(tmp_path / "lst.tif", 300 + np.arange(25, dtype=np.float32).reshape(5, 5) / 10)
     command = ["downscale", "--lst", str(lst), "--scale", "2", "--method", "bicubic", "--uncertainty", "--json"]
     assert main([*command, "-o", str(tmp_path / "fine.tif")]) == 0
     result = json.loads(capsys.readouterr().out)
