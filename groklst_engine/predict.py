@@ -16,7 +16,7 @@ from groklst_engine.auto import choose
 from groklst_engine.bands import Role
 from groklst_engine.closed_loop import FEWEST, ClosedLoop
 from groklst_engine.consistency import Correction
-from groklst_engine.errors import InputError, ModelError, OutputError, is_out_of_memory
+from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.inference.device import choose_device
 from groklst_engine.inference.fingerprint import TAG, fingerprint
@@ -241,9 +241,11 @@ def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
         checkpoint.load()
     try:
         yield checkpoint
-    except BaseException:
+    except BaseException as error:
         if not job.resume:
             checkpoint.clear()
+        elif isinstance(error, Cancelled) and checkpoint.path.exists():
+            raise Cancelled("Cancelled; what is done is kept: run it again to go on.") from error
         raise
     checkpoint.clear()
 

@@ -26,8 +26,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .advanced_box import AdvancedBox
-from .engine import EngineError
+from .computation_box import ComputationBox
+from .engine import EngineError, can_go_on, remove_leftovers
 from .guidance import GuidanceBox
 from .layers import raster_path
 from .method_box import MethodBox
@@ -36,6 +36,7 @@ from .report_panel import ReportPanel
 from .result_box import ResultBox, existing
 from .results import add_result
 from .roles import LABELS
+from .sensor_box import SensorBox
 from .task import EngineTask
 from .weights_dialog import WeightsDialog
 from .words import duration, log_line
@@ -75,7 +76,8 @@ class GroklstDock(QgsDockWidget):
         self.guidance = GuidanceBox()
         self.method = MethodBox()
         self.result = ResultBox()
-        self.advanced = AdvancedBox()
+        self.sensor = SensorBox()
+        self.computation = ComputationBox()
         self.preflight = PreflightBox(self._inspect_job)
         self.report = ReportPanel()
         self.log = QPlainTextEdit()
@@ -114,8 +116,8 @@ class GroklstDock(QgsDockWidget):
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(6, 6, 6, 6)
-        boxes = (self._make_lst_box(), self.guidance, self.method, self.result, self.advanced, self.preflight)
-        for box in boxes:
+        inputs = (self._make_lst_box(), self.guidance, self.method, self.result)
+        for box in (*inputs, self.sensor, self.computation, self.preflight):
             layout.addWidget(box)
         layout.addStretch()
         area = QScrollArea()
@@ -190,14 +192,15 @@ class GroklstDock(QgsDockWidget):
             self.mask_combo.layerChanged,
             self.guidance.changed,
             self.method.changed,
+            self.sensor.quality_changed,
         ):
             signal.connect(self._check_soon)
         for signal in (self.guidance.changed, self.method.changed):
             signal.connect(self._note_unused_bands)
         # registered to the guidance, the LST has no longer the values of its own pixels
-        self.advanced.cross_sensor_changed.connect(lambda on: self.result.consistency.setChecked(not on))
-        self.advanced.steps_changed.connect(self.result.uncertainty.setDisabled)
-        self.result.consistency.toggled.connect(self.advanced.strength.setEnabled)
+        self.sensor.cross_sensor_changed.connect(lambda on: self.result.consistency.setChecked(not on))
+        self.computation.steps_changed.connect(self.result.uncertainty.setDisabled)
+        self.result.consistency.toggled.connect(self.sensor.keep_values)
         self.method.settings_wanted.connect(self._open_settings)
         self.method.weights_wanted.connect(self._manage_weights)
         self.method.training_wanted.connect(self.training_wanted)
@@ -230,15 +233,16 @@ class GroklstDock(QgsDockWidget):
         if lst is None:
             raise EngineError("Add a land surface temperature raster to the project and choose it above.")
         guided = self.method.method()["guided"]
-        mask = self.mask_combo.currentLayer()
+        mask, quality = self.mask_combo.currentLayer(), self.sensor.quality_rule()
         job = {
             "kind": "inspect",
             "lst": {
                 "path": raster_path(lst),
                 "band": self.band_combo.currentBand(),
                 "unit": self.unit_combo.currentData(),
+                "qc": quality,
             },
-            "guidance": self.guidance.sources() if guided else [],
+            "guidance": [{**source, "qc": quality} for source in self.guidance.sources()] if guided else [],
             "scale": self.method.scale(),
             "mask": None if mask is None else raster_path(mask),
         }
@@ -258,11 +262,14 @@ class GroklstDock(QgsDockWidget):
     def _downscale_job(self) -> dict[str, Any]:
         job, _ = self._inspect_job()
         fields = self.result.fields(job["scale"])
-        elevation = "dem" in self.guidance.roles()
+        computation = self.computation.fields(job["scale"])
+        if computation["resume"] and not self.result.is_named():
+            raise EngineError("A run that shall go on after an interruption needs an output file: choose one.")
         return {
             **job,
             **fields,
-            **self.advanced.fields(job["scale"], self.result.consistency.isChecked(), elevation),
+            **self.sensor.fields(self.guidance.roles()),
+            **computation,
             "kind": "downscale",
             "method": self.method.method()["name"],
             "overwrite": existing(fields) is not None,
@@ -274,6 +281,13 @@ class GroklstDock(QgsDockWidget):
         except EngineError as error:
             self._warn(str(error))
             return
+        if can_go_on(job["output"]):
+            going_on = self._shall_go_on(job["output"])
+            if going_on is None:
+                return
+            job["resume"] |= going_on
+            if not going_on:
+                remove_leftovers(job["output"])
         if job["overwrite"] and not self._may_replace(existing(job)):
             return
         lst = self.lst_combo.currentLayer()
@@ -292,6 +306,17 @@ class GroklstDock(QgsDockWidget):
     def _may_replace(self, file: str | None) -> bool:
         answer = QMessageBox.question(self, "GrokLST", f"The file {file} exists. Replace it?")
         return bool(answer == QMessageBox.StandardButton.Yes)
+
+    def _shall_go_on(self, output: str) -> bool | None:
+        """Whether to go on where an interrupted run stopped; None for neither that nor from the beginning."""
+        box = QMessageBox(QMessageBox.Icon.Question, "GrokLST", f"A run for {output} was interrupted.", parent=self)
+        box.setInformativeText("It can go on where it stopped if inputs and options are the same.")
+        go_on = box.addButton("Go on", QMessageBox.ButtonRole.AcceptRole)
+        anew = box.addButton("Start anew", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(go_on)
+        box.exec()
+        return {go_on: True, anew: False}.get(box.clickedButton())
 
     def _cancel(self) -> None:
         if self._task is not None:

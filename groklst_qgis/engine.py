@@ -35,8 +35,8 @@ Message = dict[str, Any]
 # What belongs to the Python, GDAL, PROJ and Qt of QGIS would break those of the engine.
 _FOREIGN = ("PYTHON", "PIP_USER", "PIP_TARGET", "QGIS", "QT_", "GDAL", "PROJ", "OSGEO", "LD_LIBRARY_PATH", "DYLD_")
 _PATIENCE = 2.0  # seconds between asking to stop, terminating and killing
-_PATIENCE_TO_SAVE = 20.0  # a training finishes its step and saves what it has learned
-_SAVING = ("prepare", "train", "benchmark")  # kinds of jobs that can go on later
+_PATIENCE_TO_SAVE = 20.0  # a training finishes its step and saves what it has learned, a cluster its tiles
+_SAVING = ("prepare", "train", "benchmark", "archive-list")  # kinds of jobs that can go on later
 _POLL = 0.1  # seconds between two looks at the cancel button
 
 
@@ -142,8 +142,8 @@ def run_job(
                     on_message(message)
     if result is not None:
         return result
-    if refusal is None:  # it had no chance to clean up
-        remove_leftovers(job)
+    if refusal is None and job.get("output") and not job.get("resume"):  # it had no chance to clean up
+        remove_leftovers(job["output"])
     if process.stopped or process.exit_code == 3:
         told = refusal if refusal and refusal.get("error") == "Cancelled" else {"message": "Cancelled."}
         raise EngineCancelled(str(told["message"]))
@@ -158,13 +158,16 @@ def stop_all() -> None:
         process.stop()
 
 
-def remove_leftovers(job: Mapping[str, Any]) -> None:
-    """Remove the unfinished output of an engine that could not clean up itself."""
-    if job.get("output"):
-        output = Path(job["output"])
-        for leftover in output.parent.glob(escape(output.name) + ".part*"):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+def can_go_on(output: str) -> bool:
+    """Whether an interrupted run has left an unfinished output, and a note of what is done of it."""
+    return Path(f"{output}.part").is_file() and Path(f"{output}.part.done").is_file()
+
+
+def remove_leftovers(output: str) -> None:
+    """Remove the unfinished output of an engine that could not clean up itself, or shall not go on."""
+    for leftover in Path(output).parent.glob(f"{escape(Path(output).name)}.part*"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 def explain_exit(code: int, log: str, engine: Engine) -> str:

@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 from .words import duration
 
 _SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
+_TRIAL_COLUMNS = (("Method", "left"), ("RMSE ÷ bicubic's", "right"), ("Detail kept", "right"))
 _EMPTY = "<p>The report of a run appears here.</p>"
 
 
@@ -46,7 +47,7 @@ class ReportPanel(QWidget):
 
 
 def summarise(title: str, result: dict[str, Any]) -> str:
-    """HTML for a ``downscale`` result: size, scores, warnings."""
+    """HTML for a ``downscale`` result: size, what was chosen and found, scores, warnings."""
     low, high = result["range"]
     unit = "°C" if result["unit"] == "C" else result["unit"]
     files = "<br/>".join(escape(result[kind]) for kind in ("output", "uncertainty") if result.get(kind))
@@ -57,6 +58,8 @@ def summarise(title: str, result: dict[str, Any]) -> str:
     ]
     if result.get("choice"):
         parts.append(_choice(result["choice"]))
+    if result["registration"]:
+        parts.append(f"<h4>Two sensors</h4><p>{escape(result['registration']['sentence'])}</p>")
     if result["scores"]:
         head = "".join(f'<th align="right">{name}</th>' for name, _ in _SCORES)
         rows = "".join(_score_rows(score) for score in result["scores"])
@@ -72,13 +75,23 @@ def summarise(title: str, result: dict[str, Any]) -> str:
 
 def _choice(choice: dict[str, Any]) -> str:
     """Why ``auto`` chose its method, and what it tried."""
-    rows = "".join(
-        f'<tr><td>{escape(trial["method"])}</td><td align="right">{_number(trial["ratio"])}</td></tr>'
-        for trial in choice["trials"]
-    )
-    head = '<tr><th align="left">Tried one scale up</th><th align="right">RMSE ÷ bicubic\'s</th></tr>'
-    table = f'<table width="100%" cellpadding="2">{head}{rows}</table>' if rows else ""
-    return f"<h4>Choice of the method</h4><p>{escape(choice['reason'])}</p>{table}"
+    parts = ["<h4>Choice of the method</h4>", f"<p>{escape(choice['reason'])}</p>"]
+    if choice["trials"]:
+        head = "".join(f'<th align="{side}">{name}</th>' for name, side in _TRIAL_COLUMNS)
+        rows = "".join(_trial_row(trial, choice["method"]) for trial in choice["trials"])
+        parts.append(f'<table width="100%" cellpadding="2"><tr>{head}</tr>{rows}</table>')
+        parts.append(
+            f"<p>Tried on your rasters one scale up, by a factor of {choice['scale']}, on {choice['pixels']} coarse "
+            "pixels. Below 1 is better than bicubic.</p>"
+        )
+    return "".join(parts)
+
+
+def _trial_row(trial: dict[str, Any], chosen: str) -> str:
+    name, ratio, detail = escape(trial["method"]), _number(trial["ratio"]), f"{trial['detail']:.0%}"
+    if trial["method"] == chosen:
+        name, ratio, detail = f"<b>{name}, taken</b>", f"<b>{ratio}</b>", f"<b>{detail}</b>"
+    return f'<tr><td>{name}</td><td align="right">{ratio}</td><td align="right">{detail}</td></tr>'
 
 
 def _score_rows(score: dict[str, Any]) -> str:

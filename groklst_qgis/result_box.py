@@ -43,6 +43,10 @@ class ResultBox(QGroupBox):
         for check in (self.uncertainty, self.consistency, self.write_report):
             form.addRow(check)
 
+    def is_named(self) -> bool:
+        """Whether the output has a file that stays."""
+        return bool(self.output.filePath().strip())
+
     def fields(self, scale: int) -> dict[str, Any]:
         """The fields of a job that this box knows.
 

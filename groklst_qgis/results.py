@@ -92,6 +92,13 @@ def share_colours(fine: Any, lst: Any, band: int, fine_range: list[float]) -> No
     fine.setRenderer(renderer)
 
 
+def show_temperature(layer: Any, low: float | None, high: float | None) -> None:
+    """Show a temperature from cold to hot, from nearly its lowest to nearly its highest value where none are given."""
+    if low is None or high is None:
+        low, high = layer.dataProvider().cumulativeCut(1, 0.02, 0.98, layer.extent(), _SAMPLE)
+    layer.setRenderer(thermal_renderer(layer, 1, low, high))
+
+
 def thermal_renderer(layer: Any, band: int, low: float, high: float) -> Any:
     """A pseudocolour renderer from cold to hot."""
     return _ramp_renderer(layer, band, low, high, _THERMAL)

@@ -103,10 +103,11 @@ class ArchiveResult:
         if not self.failed:
             return
         named = "; ".join(f"'{row.scene}' ({row.message.rstrip('.')})" for row in self.failed[:NAMED])
+        others = ", the others are done" if len(self.failed) < len(self.rows) else ""
         more = f"; and {len(self.failed) - NAMED} more" if len(self.failed) > NAMED else ""
         raise GroklstError(
-            f"{len(self.failed)} of {len(self.rows)} scenes failed, the others are done: {named}{more}. Mend them and "
-            "run the same command again: it does only what is missing."
+            f"{len(self.failed)} of {len(self.rows)} scenes failed{others}: {named}{more}. Mend them and run the same "
+            "again: it does only what is missing."
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -85,9 +85,7 @@ class Derivation:
                     "give the bands' roles."
                 )
             if role == "hillshade" and overpass is None:
-                raise InputError(
-                    "'hillshade' needs the time of the overpass: give it with --overpass, such as 2020-07-14T10:45Z."
-                )
+                raise InputError("'hillshade' needs the time of the overpass: give it, such as 2020-07-14T10:45Z.")
         return cls(reader, roles, overpass, _darkest(reader) if "ndmvi" in roles else (0.0, 0.0))
 
     def read(self, window: CoarseWindow) -> tuple[Floats, Floats]:

@@ -97,7 +97,7 @@ class Registration:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self) | {"nested": self.nested}
+        return asdict(self) | {"nested": self.nested, "sentence": self.sentence}
 
 
 def register(scene: Scene, cancel: CancelToken) -> Registration | str:

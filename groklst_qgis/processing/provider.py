@@ -6,13 +6,23 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from ..paths import resource
+from .archive import ArchiveAlgorithm
 from .benchmark import BenchmarkAlgorithm
 from .downscale import DownscaleAlgorithm
 from .evaluate import EvaluateAlgorithm
+from .inspect import InspectAlgorithm
 from .prepare import PrepareAlgorithm
 from .train import TrainAlgorithm
 
-ALGORITHMS = (DownscaleAlgorithm, PrepareAlgorithm, TrainAlgorithm, EvaluateAlgorithm, BenchmarkAlgorithm)
+ALGORITHMS = (
+    DownscaleAlgorithm,
+    ArchiveAlgorithm,
+    InspectAlgorithm,
+    PrepareAlgorithm,
+    TrainAlgorithm,
+    EvaluateAlgorithm,
+    BenchmarkAlgorithm,
+)
 
 
 class GroklstProvider(QgsProcessingProvider):

@@ -29,12 +29,23 @@ def rasters(
     if not 1 <= band <= lst.bandCount():
         raise EngineError(f"LST layer '{lst.name()}' has no band {band}: choose one from 1 to {lst.bandCount()}.")
     unit = list(UNITS)[algorithm.parameterAsEnum(parameters, "UNIT", context)]
-    guidance = _guidance(algorithm, parameters, context)
-    roles = parse_roles(algorithm.parameterAsString(parameters, "ROLES", context), guidance)
     return {
         "lst": {"path": raster_path(lst), "band": band, "unit": unit},
-        "guidance": [{"path": raster_path(layer), "roles": roles[i]} for i, layer in enumerate(guidance)],
+        "guidance": guidance_sources(algorithm, parameters, context),
     }
+
+
+def guidance_sources(
+    algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
+) -> list[dict[str, Any]]:
+    """``guidance`` of a job, from GUIDANCE and ROLES.
+
+    Raises:
+        EngineError: A parameter cannot be used; one sentence.
+    """
+    guidance = layers(algorithm, parameters, "GUIDANCE", "Guidance layer", context)
+    roles = parse_roles(algorithm.parameterAsString(parameters, "ROLES", context), guidance)
+    return [{"path": raster_path(layer), "roles": roles[i]} for i, layer in enumerate(guidance)]
 
 
 def raster_layer(
@@ -52,14 +63,19 @@ def raster_layer(
     return layer
 
 
-def _guidance(
-    algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
+def layers(
+    algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], name: str, what: str, context: QgsProcessingContext
 ) -> list[Any]:
-    given = parameters.get("GUIDANCE")
+    """The raster layers of a parameter that takes several.
+
+    Raises:
+        EngineError: One cannot be opened.
+    """
+    given = parameters.get(name)
     for source in given if isinstance(given, (list, tuple)) else [given]:
         if isinstance(source, str) and QgsProcessingUtils.mapLayerFromString(source, context) is None:
-            raise EngineError(f"Guidance layer {source} cannot be opened: choose a raster that exists.")
-    return list(algorithm.parameterAsLayerList(parameters, "GUIDANCE", context))
+            raise EngineError(f"{what} {source} cannot be opened: choose a raster that exists.")
+    return list(algorithm.parameterAsLayerList(parameters, name, context))
 
 
 def parse_roles(text: str, guidance: list[Any]) -> list[list[str | None]]:

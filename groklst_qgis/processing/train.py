@@ -36,6 +36,9 @@ Trains a network by Wald's protocol: it learns to make fine scenes of their own 
 <b>Guidance bands</b>: roles with commas between, in the order in which the network takes them; empty takes those that \
 all scenes have. Known roles: {", ".join(LABELS)}.
 <b>Scales</b>: with commas between; most networks take one only.
+<b>Weights to start from</b>: fine-tune these, a name or a file. Network and bands are theirs, further guidance bands \
+come behind; take a smaller learning rate, such as 0.0002. Scales must be among theirs.
+<b>Parameters to freeze</b>: beginnings of their names, with commas between, e.g. stem.
 <b>Go on</b>: where a training with the same options and output was interrupted.
 
 <h3>Output</h3>
@@ -67,6 +70,8 @@ class TrainAlgorithm(EngineAlgorithm):
         self.add_advanced(
             enumeration("SPLIT", "Split of the data set", fine_data.SPLITS),
             QgsProcessingParameterString("BANDS", "Guidance bands", optional=True),
+            QgsProcessingParameterString("START_FROM", "Weights to start from", optional=True),
+            QgsProcessingParameterString("FREEZE", "Parameters to freeze", optional=True),
             QgsProcessingParameterNumber("BATCH", "Samples per step", whole, 16, minValue=1),
             QgsProcessingParameterNumber("CROP", "Crop side", whole, 64, minValue=16),
             QgsProcessingParameterNumber("LEARNING_RATE", "Learning rate", real, 0.002, minValue=1e-8),
@@ -99,6 +104,8 @@ class TrainAlgorithm(EngineAlgorithm):
             "model": model,
             "preset": self.parameterAsString(parameters, "PRESET", context).strip() or None,
             "roles": bands,
+            "start_from": self.parameterAsString(parameters, "START_FROM", context).strip() or None,
+            "freeze": self.words(parameters, "FREEZE", context),
             "scales": self.scales(parameters, "SCALES", context),
             "iterations": self.parameterAsInt(parameters, "ITERATIONS", context),
             "batch": self.parameterAsInt(parameters, "BATCH", context),
@@ -124,7 +131,9 @@ class TrainAlgorithm(EngineAlgorithm):
         if not output.endswith(_SUFFIX):
             output += _SUFFIX
         job = {**self.prepared, "output": output}
-        if not job["roles"]:  # the engine takes all bands of a data set
+        if job["start_from"]:  # network and size are those of the weights
+            del job["model"], job["preset"]
+        elif not job["roles"]:  # the engine takes all bands of a data set
             del job["roles"]
             if "scenes" in job:
                 job["roles"] = _roles_of(job["scenes"], feedback)

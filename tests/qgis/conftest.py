@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from osgeo import gdal, osr
-from qgis.core import QgsProject, QgsRasterLayer
+from qgis.core import QgsApplication, QgsProcessingContext, QgsProject, QgsRasterLayer
 
 from groklst_qgis import engine as engine_module
 from groklst_qgis.dock import GroklstDock
 from groklst_qgis.engine import PYTHON_VARIABLE, Engine
+from groklst_qgis.processing.provider import GroklstProvider
 
 
 @pytest.fixture
@@ -87,3 +88,21 @@ def dock(fake_engine: Engine, add_raster: Callable[..., Any], make_dock: Callabl
     dock.guidance.layer_combo.setLayer(s2)
     dock.guidance.add_button.click()
     return dock
+
+
+@pytest.fixture(scope="module")
+def provider(qgis_app: Any) -> Iterator[GroklstProvider]:
+    """GrokLST's algorithms, registered."""
+    provider = GroklstProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    yield provider
+    QgsApplication.processingRegistry().removeProvider(provider)
+
+
+@pytest.fixture
+def context() -> Iterator[QgsProcessingContext]:
+    """A context with the project."""
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    yield context
+    context.temporaryLayerStore().removeAllMapLayers()  # layers that outlive the provider crash QGIS

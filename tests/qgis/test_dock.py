@@ -10,7 +10,8 @@ from qgis.core import Qgis, QgsProject
 from qgis.PyQt.QtCore import QDateTime, Qt
 from qgis.PyQt.QtWidgets import QComboBox, QLabel, QWidget
 
-from groklst_qgis.advanced_box import parse_steps
+from groklst_qgis.choices import parse_steps
+from groklst_qgis.computation_box import ComputationBox
 from groklst_qgis.dock import GroklstDock
 from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineError
 from groklst_qgis.preflight import format_pixel
@@ -141,23 +142,65 @@ def test_preflight_names_the_product_and_what_is_left_of_it(
     assert table(dock)[2:4] == [["MOD11A1: 83% pass mask and quality layers"], ["Taken as it is"]]
 
 
-def test_advanced_options_reach_the_job(dock: GroklstDock, add_raster: AddRaster) -> None:
+def test_options_of_sensor_and_terrain_reach_the_job(dock: GroklstDock, add_raster: AddRaster) -> None:
     plain = dock._downscale_job()
-    assert (plain["consistency"], plain["uncertainty"], plain["cross_sensor"]) == (1.0, True, False)
-    assert (plain["steps"], plain["mask"], "overpass" in plain) == ([], None, False)
-    dock.advanced.strength.setValue(60)
-    dock.advanced.steps.setText("2, 2")
-    stepwise = dock._downscale_job()
-    assert (stepwise["consistency"], stepwise["steps"], stepwise["uncertainty"]) == (0.6, [2, 2], False)
-    dock.advanced.steps.clear()
-    dock.advanced.cross_sensor.setChecked(True)
-    dock.advanced.overpass.setDateTime(QDateTime(2020, 7, 14, 10, 45))
-    with pytest.raises(EngineError, match="needs elevation"):
+    assert (plain["consistency"], plain["cross_sensor"], plain["lst"]["qc"]) == (1.0, False, "recommended")
+    assert (plain["psf"], plain["domain"], plain["emissivity"], plain["derive"]) == ("box", "temperature", None, [])
+    assert (plain["overpass"], plain["mask"]) == (None, None)
+    sensor = dock.sensor
+    emissivity = add_raster("emissivity")
+    assert not sensor.contrast.isEnabled()
+    assert not sensor.emissivity.isEnabled()
+    for combo, value in ((sensor.psf, "gaussian"), (sensor.domain, "radiance")):
+        combo.setCurrentIndex(combo.findData(value))
+    sensor.contrast.setValue(20)
+    sensor.emissivity.setLayer(emissivity)
+    sensor.strength.setValue(60)
+    sensor.quality.setChecked(False)
+    job = dock._downscale_job()
+    assert (job["psf"], job["mtf"], job["domain"]) == ("gaussian", 0.2, "radiance")
+    assert (job["emissivity"], job["consistency"]) == (emissivity.source(), 0.6)
+    assert (job["lst"]["qc"], job["guidance"][0]["qc"]) == ("any", "any")
+    sensor.derived.setCheckedItems(["Hillshade at the overpass", "NDVI"])
+    sensor.overpass.setDateTime(QDateTime(2020, 7, 14, 10, 45))
+    with pytest.raises(
+        EngineError, match=r"Hillshade at the overpass cannot be derived, .* no guidance band is Elevation:"
+    ):
         dock._downscale_job()
     role_combos(dock)[1].setCurrentText(LABELS["dem"])
+    with pytest.raises(EngineError, match="NDVI cannot be derived, because no guidance band is NIR:"):
+        dock._downscale_job()
+    sensor.derived.deselectAllOptions()
+    sensor.derived.setCheckedItems(["Hillshade at the overpass"])
+    job = dock._downscale_job()
+    assert (job["overpass"], job["derive"]) == ("2020-07-14T10:45Z", ["hillshade"])
+
+
+def test_cross_sensor_mode_keeps_no_coarse_values(dock: GroklstDock) -> None:
+    dock.sensor.cross_sensor.setChecked(True)
+    assert not any(widget.isEnabled() for widget in (dock.sensor.psf, dock.sensor.domain, dock.sensor.strength))
     job = dock._downscale_job()
     assert (job["cross_sensor"], job["consistency"], job["uncertainty"]) == (True, 0.0, True)
-    assert (job["overpass"], job["derive"]) == ("2020-07-14T10:45Z", ["hillshade"])
+
+
+def test_options_of_the_computation_reach_the_job(dock: GroklstDock, messages: Any, tmp_path: Path) -> None:
+    plain = dock._downscale_job()
+    assert (plain["steps"], plain["budget"], plain["precision"]) == ([], 300, "auto")
+    assert (plain["memory"], plain["resume"], plain["uncertainty"]) == (None, False, True)
+    box = dock.computation
+    box.steps.setText("2, 2")
+    box.budget.setValue(60)
+    box.precision.setCurrentIndex(box.precision.findData("float32"))
+    box.memory.setValue(2.5)
+    box.resume.setChecked(True)
+    dock.run_button.click()
+    assert "needs an output file" in messages(Qgis.MessageLevel.Critical)[0]
+    dock.result.output.setFilePath(str(tmp_path / "fine.tif"))
+    job = dock._downscale_job()
+    assert (job["steps"], job["uncertainty"], job["budget"]) == ([2, 2], False, 60)
+    assert (job["precision"], job["memory"], job["resume"]) == ("float32", 2.5, True)
+    assert ComputationBox().memory.value() == 2.5, "it holds for this computer"
+    box.memory.setValue(0)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +283,9 @@ def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
     names = [
         "lstLayerCombo", "lstBandCombo", "lstUnitCombo", "maskLayerCombo", "guidanceLayerCombo", "guidanceAddButton",
         "guidanceRemoveButton", "guidanceTree", "methodCombo", "scaleCombo", "outputFile", "uncertaintyCheck",
-        "consistencyCheck", "reportCheck", "crossSensorCheck", "stepsEdit", "strengthSpin", "overpassEdit",
+        "consistencyCheck", "reportCheck", "crossSensorCheck", "qualityCheck", "psfCombo", "contrastSpin",
+        "domainCombo", "emissivityLayerCombo", "strengthSpin", "derivedCombo", "overpassEdit", "stepsEdit",
+        "budgetSpin", "precisionCombo", "memorySpin", "resumeCheck",
         "preflightTable", "preflightMessage", "progressBar", "runButton", "cancelButton",
         "reportBrowser", "openReportButton", "logText", "groklstTabs", "statusLabel",
     ]  # fmt: skip
@@ -252,7 +297,7 @@ def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
         if widget.objectName() in names and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             order.append(widget.objectName())
         widget = widget.nextInFocusChain()
-    wanted = [name for name in names[: names.index("overpassEdit") + 1] if name in order]
+    wanted = [name for name in names[: names.index("resumeCheck") + 1] if name in order]
     assert [name for name in order if name in wanted] == wanted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ def test_the_choice_of_auto_is_told(dock: GroklstDock, qtbot: Any, messages: Any
     assert QgsProject.instance().layerTreeRoot().children()[0].name() == "MODIS LST ×4 (Automatic: dms)"
     text = dock.report.browser.toPlainText()
     assert "On your rasters dms was best." in text
+    assert "dms, taken" in text
     assert "0.500" in text
+    assert "80%" in text
+    assert "on 81 coarse pixels" in text
     dock.method.scale_combo.setCurrentText("2")
     run(dock, qtbot)
     warned = messages(Qgis.MessageLevel.Warning)
@@ -84,6 +88,54 @@ def test_cancel_leaves_nothing(dock: GroklstDock, qtbot: Any, messages: Any, tmp
     assert set(tmp_path.iterdir()) == before
     qtbot.waitUntil(lambda: not EngineProcess.running)
     assert not dock.cancel_button.isEnabled()
+
+
+def unfinished(output: Path) -> tuple[Path, Path]:
+    """What an interrupted run leaves."""
+    files = output.with_name(f"{output.name}.part"), output.with_name(f"{output.name}.part.done")
+    for file in files:
+        file.write_text("half")
+    return files
+
+
+@pytest.mark.parametrize(("answer", "jobs"), [("Go on", [True]), ("Start anew", [False]), ("Cancel", [])])
+def test_interrupted_run_can_go_on(
+    dock: GroklstDock, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, jobs: list[bool]
+) -> None:
+    output = tmp_path / "out.tif"
+    files = unfinished(output)
+    dock.result.output.setFilePath(str(output))
+
+    def press(box: QMessageBox) -> int:
+        assert str(output) in box.text()
+        (button,) = [button for button in box.buttons() if button.text().replace("&", "") == answer]
+        button.click()
+        return 0
+
+    monkeypatch.setattr(QMessageBox, "exec", press)
+    run(dock, qtbot)
+    done = [line for line in dock.log.toPlainText().splitlines() if line.startswith("{")]
+    assert [json.loads(line)["resume"] for line in done] == jobs
+    assert output.exists() == bool(jobs)
+    assert files[1].exists() == (answer != "Start anew"), "this engine takes no note away, the plugin does"
+
+
+@pytest.mark.parametrize("method", ["slow", "deadly"])
+def test_what_is_done_is_kept_when_wanted(dock: GroklstDock, qtbot: Any, tmp_path: Path, method: str) -> None:
+    choose_method(dock, method)
+    dock.result.output.setFilePath(str(tmp_path / "out.tif"))
+    dock.computation.resume.setChecked(True)
+    dock.run_button.click()
+    qtbot.waitUntil(lambda: dock.progress.value() == 25 or dock.run_button.isEnabled())
+    dock.cancel_button.click()
+    qtbot.waitUntil(dock.run_button.isEnabled, timeout=10_000)
+    assert (tmp_path / "out.tif.part").exists()
+
+
+def test_shift_between_sensors_is_told(dock: GroklstDock, qtbot: Any) -> None:
+    dock.sensor.cross_sensor.setChecked(True)
+    run(dock, qtbot)
+    assert "Shift of 1 row." in dock.report.browser.toPlainText()
 
 
 def test_killed_engine_is_one_sentence(dock: GroklstDock, qtbot: Any, messages: Any, tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from osgeo import gdal
 from qgis.core import (
-    QgsApplication,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
@@ -16,20 +16,19 @@ from qgis.core import (
     QgsRasterLayer,
 )
 
+from groklst_qgis import choices
 from groklst_qgis.engine import EngineCancelled, EngineError
 from groklst_qgis.processing import algorithm as base
-from groklst_qgis.processing import downscale
+from groklst_qgis.processing import run_parameters
+from groklst_qgis.processing.colours import Colours
 from groklst_qgis.processing.downscale import DownscaleAlgorithm
 from groklst_qgis.processing.provider import GroklstProvider
 from groklst_qgis.results import thermal_renderer
 
 
-@pytest.fixture(scope="module")
-def algorithm(qgis_app: Any) -> Iterator[QgsProcessingAlgorithm]:
-    provider = GroklstProvider()
-    QgsApplication.processingRegistry().addProvider(provider)
-    yield QgsApplication.processingRegistry().algorithmById("groklst:downscale")
-    QgsApplication.processingRegistry().removeProvider(provider)
+@pytest.fixture
+def algorithm(provider: GroklstProvider) -> QgsProcessingAlgorithm:
+    return provider.algorithm("downscale")
 
 
 @pytest.fixture
@@ -44,13 +43,6 @@ def make_raster(tmp_path: Path) -> Callable[..., str]:
         return str(tmp_path / name)
 
     return make
-
-
-@pytest.fixture
-def context() -> QgsProcessingContext:
-    context = QgsProcessingContext()
-    context.setProject(QgsProject.instance())
-    return context
 
 
 class Listener(QgsProcessingFeedback):
@@ -76,7 +68,7 @@ class Listener(QgsProcessingFeedback):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> dict[str, Any]:
     """A stand-in for the engine: the last job it got, and what it says and does."""
-    state: dict[str, Any] = {"messages": [], "error": None, "warnings": []}
+    state: dict[str, Any] = {"messages": [], "error": None, "warnings": [], "choice": None}
 
     def run_job(job: dict[str, Any], on_message: Callable, cancelled: Callable) -> dict[str, Any]:
         state["job"] = job
@@ -92,6 +84,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> 
             "uncertainty": error,
             "report_html": report_html,
             "range": [290.0, 310.0],
+            "choice": state["choice"],
             "warnings": state["warnings"],
         }
 
@@ -100,8 +93,9 @@ def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> 
 
 
 def test_parameters_are_stable(algorithm: QgsProcessingAlgorithm) -> None:
-    names = ["LST", "LST_BAND", "GUIDANCE", "SCALE", "METHOD", "MASK", "UNCERTAINTY", "ROLES", "CONSISTENCY"]
-    names += ["STRENGTH", "CROSS_SENSOR", "STEPS", "OVERPASS", "DERIVE", "UNIT", "OUTPUT", "REPORT"]
+    names = ["LST", "LST_BAND", "GUIDANCE", "SCALE", "METHOD", "MASK", "UNCERTAINTY", "ROLES", "UNIT", "QUALITY"]
+    names += ["CROSS_SENSOR", "CONSISTENCY", "STRENGTH", "PSF", "MTF", "DOMAIN", "EMISSIVITY", "DERIVE", "STEPS"]
+    names += ["BUDGET", "PRECISION", "MEMORY", "CLUSTER", "OVERPASS", "RESUME", "OUTPUT", "REPORT"]
     assert [parameter.name() for parameter in algorithm.parameterDefinitions()] == names
     assert [output.name() for output in algorithm.outputDefinitions()] == [
         "OUTPUT",
@@ -113,9 +107,20 @@ def test_parameters_are_stable(algorithm: QgsProcessingAlgorithm) -> None:
     assert not algorithm.icon().isNull()
 
 
-def test_default_method_is_the_engines() -> None:
-    inputs = Path(__file__).resolve().parents[2] / "groklst_engine" / "inputs.py"
-    assert f'DEFAULT_METHOD = "{downscale.DEFAULT_METHOD}"' in inputs.read_text("utf-8")
+def test_choices_are_the_engines() -> None:
+    engine = Path(__file__).resolve().parents[2] / "groklst_engine"
+    inputs, physics = (engine / "inputs.py").read_text("utf-8"), (engine / "physics_jobs.py").read_text("utf-8")
+    psf = (engine / "physics" / "psf.py").read_text("utf-8")
+    assert f'DEFAULT_METHOD = "{run_parameters.DEFAULT_METHOD}"' in inputs
+    for name, known, source in (
+        ("Precision", choices.PRECISIONS, inputs),
+        ("Domain", choices.DOMAINS, physics),
+        ("Derived", choices.DERIVED, physics),
+        ("PsfShape", choices.PSFS, psf),
+    ):
+        listed = re.search(rf"^{name} = Literal\[(.*)\]$", source, re.MULTILINE)
+        assert listed
+        assert set(re.findall(r"[\w-]+", listed[1])) == set(known), name
 
 
 def test_job_takes_everything_from_the_parameters(
@@ -135,6 +140,16 @@ def test_job_takes_everything_from_the_parameters(
         "METHOD": "tsharp",
         "CONSISTENCY": False,
         "UNIT": 2,
+        "QUALITY": False,
+        "PSF": 1,
+        "MTF": 0.2,
+        "DOMAIN": 1,
+        "EMISSIVITY": dem,
+        "BUDGET": 60,
+        "PRECISION": 1,
+        "MEMORY": 2.5,
+        "CLUSTER": "local:2",
+        "RESUME": True,
         "REPORT": str(tmp_path / "report"),
         "OUTPUT": str(tmp_path / "fine.tif"),
     }
@@ -143,8 +158,11 @@ def test_job_takes_everything_from_the_parameters(
     assert succeeded
     assert engine["job"] == {
         "kind": "downscale",
-        "lst": {"path": lst, "band": 2, "unit": "C"},
-        "guidance": [{"path": bands, "roles": ["red", None, "nir"]}, {"path": dem, "roles": []}],
+        "lst": {"path": lst, "band": 2, "unit": "C", "qc": "any"},
+        "guidance": [
+            {"path": bands, "roles": ["red", None, "nir"], "qc": "any"},
+            {"path": dem, "roles": [], "qc": "any"},
+        ],
         "scale": 8,
         "method": "tsharp",
         "mask": None,
@@ -154,6 +172,15 @@ def test_job_takes_everything_from_the_parameters(
         "steps": [],
         "overpass": None,
         "derive": [],
+        "psf": "gaussian",
+        "mtf": 0.2,
+        "domain": "radiance",
+        "emissivity": dem,
+        "budget": 60.0,
+        "precision": "float32",
+        "memory": 2.5,
+        "cluster": "local:2",
+        "resume": True,
         "output": str(tmp_path / "fine.tif"),
         "report": str(tmp_path / "report"),
         "overwrite": True,
@@ -181,6 +208,13 @@ def test_defaults_are_enough(
     assert job["lst"]["band"] == 1
     assert job["lst"]["unit"] == "auto"
     assert (job["scale"], job["method"], job["consistency"], job["report"]) == (4, "auto", 1.0, None)
+    assert (job["psf"], job["domain"], job["precision"], job["lst"]["qc"]) == (
+        "box",
+        "temperature",
+        "auto",
+        "recommended",
+    )
+    assert (job["memory"], job["emissivity"], job["cluster"], job["resume"]) == (None, None, None, False)
 
 
 def test_wishes_for_mask_steps_and_sensors(
@@ -216,6 +250,7 @@ def test_messages_reach_the_feedback(
         {"type": "progress", "fraction": 0.25, "message": "Tile 1 of 4"},
         {"type": "metric", "message": "Epoch 3", "values": {"loss": 0.1234567}},
     ]
+    engine["choice"] = {"trials": [{"method": "dms", "ratio": 0.51234}]}
     feedback = Listener()
     algorithm.run({"LST": make_raster("lst.tif"), "OUTPUT": str(tmp_path / "fine.tif")}, context, feedback)
     assert feedback.progress() == 25
@@ -225,6 +260,7 @@ def test_messages_reach_the_feedback(
         ("debug", "stderr"),
         ("progress", "Tile 1 of 4"),
         ("info", "Epoch 3: loss 0.1235"),
+        ("info", "Tried dms: 0.512 times bicubic's RMSE"),
     ]
 
 
@@ -258,6 +294,7 @@ def test_failure_is_one_sentence(
         ({"STEPS": "2,2", "UNCERTAINTY": True}, "A standard error is there for a single step only: leave it out"),
         ({"SCALE": 2.5}, "Scale 2.5 is no whole number: give the coarse pixel divided by the fine pixel."),
         ({"ROLES": "red;nir"}, "Roles are given for 2 layers, but there are 1 guidance layers: put"),
+        ({"DERIVE": "slope, heat"}, "'heat' cannot be derived: choose of slope, northness, eastness, hillshade, ndvi"),
         ({"ROLES": "red"}, "Guidance layer 'bands' has 3 bands, but 1 roles are given: give one"),
         ({"ROLES": "red,nir,heat"}, "'heat' is no role of a guidance band: choose - or one of coastal, blue,"),
     ],
@@ -313,5 +350,5 @@ def test_loaded_result_has_the_colours_of_its_input(
     renderer = fine.renderer()
     assert (renderer.classificationMin(), renderer.classificationMax()) == (280.0, 320.0)
     assert renderer.shader().rasterShaderFunction().colorRampItemList()[0].color.name() == "#0b0724"
-    assert not downscale.Colours.waiting
+    assert not Colours.waiting
     project.removeMapLayer(lst)

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from osgeo import gdal, osr
-from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback, QgsProject
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
+from rasterfiles import write_raster
 
 from groklst_qgis.processing.provider import GroklstProvider
 
 NAMES = ("preparedataset", "train", "evaluate", "benchmark")
-
-
-@pytest.fixture(scope="module")
-def provider(qgis_app: Any) -> Iterator[GroklstProvider]:
-    provider = GroklstProvider()
-    QgsApplication.processingRegistry().addProvider(provider)
-    yield provider
-    QgsApplication.processingRegistry().removeProvider(provider)
-
-
-@pytest.fixture
-def context() -> Iterator[QgsProcessingContext]:
-    context = QgsProcessingContext()
-    context.setProject(QgsProject.instance())
-    yield context
-    context.temporaryLayerStore().removeAllMapLayers()  # layers that outlive the provider crash QGIS
+ALL = ("downscale", "downscalearchive", "inspect", *NAMES)
 
 
 @pytest.fixture
@@ -63,28 +48,14 @@ def rasters(tmp_path: Path) -> dict[str, str]:
     vegetation = np.kron(rng.uniform(0.1, 0.9, (24, 24)), np.ones((8, 8)))
     kelvin = 312 - 12 * vegetation + rng.normal(0, 0.1, vegetation.shape)
     return {
-        "lst": _write(tmp_path / "lst.tif", kelvin[None], ("LST",)),
-        "guidance": _write(
+        "lst": write_raster(tmp_path / "lst.tif", kelvin[None], ("LST",)),
+        "guidance": write_raster(
             tmp_path / "bands.tif", np.stack([0.2 - 0.15 * vegetation, 0.5 * vegetation]), ("red", "nir")
         ),
     }
 
 
-def _write(path: Path, values: np.ndarray, names: tuple[str, ...]) -> str:
-    count, height, width = values.shape
-    dataset = gdal.GetDriverByName("GTiff").Create(str(path), width, height, count, gdal.GDT_Float32)
-    reference = osr.SpatialReference()
-    reference.ImportFromEPSG(32632)
-    dataset.SetProjection(reference.ExportToWkt())
-    dataset.SetGeoTransform((500_000, 30, 0, 5_600_000, 0, -30))
-    for number, name in enumerate(names, start=1):
-        dataset.GetRasterBand(number).WriteArray(values[number - 1])
-        dataset.GetRasterBand(number).SetDescription(name)
-    dataset = None
-    return str(path)
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_each_describes_itself(provider: GroklstProvider, name: str) -> None:
     algorithm = provider.algorithm(name)
     assert algorithm.id() == f"groklst:{name}"
@@ -104,8 +75,8 @@ def test_parameters_are_stable(provider: GroklstProvider) -> None:
         start = 0 if name == "preparedataset" else 1
         assert parameters[name][start : start + len(scenes)] == scenes
     assert parameters["train"][9:] == [
-        "MODEL", "PRESET", "SCALES", "ITERATIONS", "SPLIT", "BANDS", "BATCH", "CROP", "LEARNING_RATE", "LOSS",
-        "VALIDATE_EVERY", "SEED", "DEVICE", "RESUME", "OUTPUT",
+        "MODEL", "PRESET", "SCALES", "ITERATIONS", "SPLIT", "BANDS", "START_FROM", "FREEZE", "BATCH", "CROP",
+        "LEARNING_RATE", "LOSS", "VALIDATE_EVERY", "SEED", "DEVICE", "RESUME", "OUTPUT",
     ]  # fmt: skip
 
 
@@ -190,6 +161,18 @@ def test_a_round_with_the_real_engine(
     )
     assert trained["OUTPUT"] == str(tmp_path / "mine.safetensors")
     assert "edsr" in Path(trained["CARD"]).read_text("utf-8")
+    tuned = run(
+        "train",
+        DATASET=prepared["OUTPUT"],
+        START_FROM=trained["OUTPUT"],
+        FREEZE="head",
+        SCALES="4",
+        ITERATIONS=1,
+        BATCH=2,
+        CROP=48,
+        OUTPUT=str(tmp_path / "tuned"),
+    )
+    assert "edsr" in Path(tuned["CARD"]).read_text("utf-8"), "the network is that of the weights"
     evaluated = run(
         "evaluate", DATASET=prepared["OUTPUT"], METHODS=trained["OUTPUT"], SCALES="4", OUTPUT=str(tmp_path / "scores")
     )

@@ -113,7 +113,7 @@ def downscale(job):
     write(f"{output}.part")
     say({"type": "progress", "fraction": 0.25, "message": "Downscaling tile 1 of 4"})
     if job["method"] == "slow":
-        wait_for_cancel(f"{output}.part")
+        wait_for_cancel(*([] if job["resume"] else [f"{output}.part"]))
     if job["method"] == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
     gdal.Translate(f"{output}.part", job["lst"]["path"], format="GTiff", widthPct=100 * scale, heightPct=100 * scale)
@@ -124,9 +124,16 @@ def downscale(job):
         gdal.Translate(error, output, scaleParams=[[290, 310, 0, 2]])
     choice = None
     if job["method"] == "auto":
-        trials = [{"method": "bicubic", "rmse": 2.0, "ratio": 1.0}, {"method": "dms", "rmse": 1.0, "ratio": 0.5}]
+        trials = [{"method": "bicubic", "rmse": 2.0, "ratio": 1.0, "detail": 1.0},
+                  {"method": "dms", "rmse": 1.0, "ratio": 0.5, "detail": 0.8}]  # fmt: skip
         method = "bicubic" if scale == 2 else "dms"
-        choice = {"method": method, "trials": trials, "scale": scale, "reason": f"On your rasters {method} was best."}
+        choice = {
+            "method": method,
+            "trials": trials,
+            "scale": scale,
+            "pixels": 81,
+            "reason": f"On your rasters {method} was best.",
+        }
         job["method"] = method
     report = None
     if job["report"]:
@@ -135,7 +142,8 @@ def downscale(job):
         Path(report).write_text("<h1>Report</h1>")
     score = {"label": "Bicubic <plain>", "protocol": "Wald", "rmse": 0.5, "mae": 0.4, "bias": 0.0, "cc": 0.9,
              "rsd": None, "n": 80}  # fmt: skip
-    return {"output": output, "uncertainty": error, "choice": choice,
+    registration = {"sentence": "Shift of 1 row."} if job["cross_sensor"] else None
+    return {"output": output, "uncertainty": error, "choice": choice, "registration": registration,
             "report_html": report, "report_json": None, "method": job["method"], "scale": scale,
             "unit": "K", "width": 40, "height": 32, "range": [290.0, 310.0], "scores": [score],
             "warnings": ["Few <pixels>."], "seconds": 1.5}  # fmt: skip
