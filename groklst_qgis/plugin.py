@@ -25,8 +25,10 @@ class GroklstPlugin:
     def __init__(self, iface: Any) -> None:
         self._iface = iface
         self._action: Any = None
+        self._archive_action: Any = None
         self._train_action: Any = None
         self._dock: Any = None
+        self._archive: Any = None
         self._wizard: Any = None
         self._training: Any = None
         self._options: Any = None
@@ -53,10 +55,8 @@ class GroklstPlugin:
         self._action.toggled.connect(self._make_dock)
         self._iface.addToolBarIcon(self._action)
         self._iface.addPluginToRasterMenu(_MENU, self._action)
-        self._train_action = QAction("Train a network…", self._iface.mainWindow())
-        self._train_action.setObjectName("groklstTrainAction")
-        self._train_action.triggered.connect(self._open_wizard)
-        self._iface.addPluginToRasterMenu(_MENU, self._train_action)
+        self._archive_action = self._menu_action("Downscale many scenes…", "groklstArchiveAction", self._open_archive)
+        self._train_action = self._menu_action("Train a network…", "groklstTrainAction", self._open_wizard)
 
     def unload(self) -> None:
         """Take everything away again and stop the engine; a training keeps what it has learned."""
@@ -71,15 +71,22 @@ class GroklstPlugin:
         stop_all()
         if self._action is not None:
             self._iface.removeToolBarIcon(self._action)
-            for action in (self._action, self._train_action):
+            for action in (self._action, self._archive_action, self._train_action):
                 self._iface.removePluginRasterMenu(_MENU, action)
                 action.deleteLater()
         if self._options is not None:
             self._iface.unregisterOptionsWidgetFactory(self._options)
         if self._provider is not None:
             QgsApplication.processingRegistry().removeProvider(self._provider)
-        self._dock = self._action = self._train_action = self._options = self._provider = None
-        self._wizard = self._training = None
+        self._dock = self._action = self._archive_action = self._train_action = self._options = self._provider = None
+        self._archive = self._wizard = self._training = None
+
+    def _menu_action(self, text: str, name: str, slot: Any) -> QAction:
+        action = QAction(text, self._iface.mainWindow())
+        action.setObjectName(name)
+        action.triggered.connect(slot)
+        self._iface.addPluginToRasterMenu(_MENU, action)
+        return action
 
     def _make_dock(self) -> None:
         """Make the dock when it is wanted for the first time; from then on it and the action follow each other."""
@@ -92,6 +99,13 @@ class GroklstPlugin:
         self._iface.addTabifiedDockWidget(
             Qt.DockWidgetArea.RightDockWidgetArea, self._dock, ["ProcessingToolbox", "LayerStyling"], True
         )
+
+    def _open_archive(self) -> None:
+        """Show the dialog of the algorithm for many scenes."""
+        import processing
+
+        self._archive = processing.createAlgorithmDialog("groklst:downscalearchive")
+        self._archive.show()
 
     def _open_wizard(self) -> None:
         """Show the training at work, or the result that nobody has seen yet, or a new wizard."""

@@ -56,6 +56,11 @@ def _fields(side: int) -> tuple[np.ndarray, np.ndarray]:
     return kelvin, bands
 
 
+def make_later_lst(path: Path, lst: str) -> str:
+    """Write the LST of a warmer day."""
+    return _write(path, read(lst)[None] + 4, FINE_PIXEL * SCALE, ("LST",))
+
+
 def make_large_lst(path: Path, lst: str, copies: int) -> str:
     """Write an LST raster that repeats another one, ``copies`` × ``copies`` times."""
     return _write(path, np.tile(read(lst), (copies, copies))[None], FINE_PIXEL * SCALE, ("LST",))

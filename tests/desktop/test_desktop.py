@@ -30,6 +30,15 @@ def test_processing_toolbox(play: Callable[..., None], layers: dict[str, str], t
     play("toolbox", **layers, output=str(tmp_path / "fine.tif"))
 
 
+def test_many_scenes(play: Callable[..., None], layers: dict[str, str], tmp_path: Path) -> None:
+    later = scene.make_later_lst(tmp_path / "later.tif", layers["lst"])
+    play("archive", **layers, later=later, folder=str(tmp_path / "fine"), seconds=240)
+    assert (tmp_path / "fine" / "archive.html").stat().st_size > 1000
+    for name in ("lst", "later"):
+        means = scene.block_means(scene.read(tmp_path / "fine" / f"{name}_x4.tif"), scene.SCALE)
+        assert abs(means - scene.read(later if name == "later" else layers["lst"])).max() < 0.01
+
+
 def test_options_page(play: Callable[..., None]) -> None:
     play("options", engine_python=str(ROOT / ".venv" / "bin" / "python"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drive import Drive
 from qgis.core import QgsProject
 from qgis.gui import QgsCollapsibleGroupBox
-from qgis.PyQt.QtWidgets import QPushButton, QSpinBox, QTextBrowser
+from qgis.PyQt.QtWidgets import QPushButton, QScrollArea, QTextBrowser, QWidget
 from scenarios import steps
 
 
@@ -14,13 +14,16 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     steps.add_layer(drive, reflectance, "Reflectance 25 m")
     coarse = steps.add_layer(drive, lst, "LST 100 m")
     steps.open_dock(drive)
-    steps.choose_inputs(drive, "LST 100 m", ["Reflectance 25 m"], "tsharp", 4, output)
+    steps.choose_inputs(drive, "LST 100 m", ["Reflectance 25 m"], "auto", 4, output)
     drive.screenshot("inputs")
-    advanced = drive.find(QgsCollapsibleGroupBox, "advancedBox")
-    advanced.setCollapsed(False)
-    drive.click(drive.find(QSpinBox, "strengthSpin"))
-    drive.screenshot("advanced")
-    advanced.setCollapsed(True)
+    for name, last in (("sensorBox", "overpassEdit"), ("computationBox", "resumeCheck")):
+        box = drive.find(QgsCollapsibleGroupBox, name)
+        box.setCollapsed(False)
+        drive.pump(0.3)
+        drive.find(QScrollArea, "inputsArea").ensureWidgetVisible(drive.find(QWidget, last))
+        drive.pump(0.3)
+        drive.screenshot(name)
+        box.setCollapsed(True)
     steps.start(drive)
     steps.wait_until_idle(drive, 150)
     drive.wait_for_map()
@@ -43,4 +46,5 @@ def run(drive: Drive, lst: str, reflectance: str, output: str) -> None:
     report = drive.find(QTextBrowser, "reportBrowser")
     assert report.isVisible()
     assert "RMSE" in report.toPlainText()
+    assert ", taken" in report.toPlainText()
     assert drive.find(QPushButton, "openReportButton").isEnabled()
