@@ -88,6 +88,17 @@ class Grid:
             for corner in ((0, 0), (self.width, 0), (0, self.height))
         )
 
+    def shares_pixels(self, other: Grid, tolerance: float = 1e-3) -> bool:
+        """Whether pixels of both are the same places wherever both have some, within ``tolerance`` pixels."""
+        if self.crs != other.crs:
+            return False
+        from_other = ~self.transform @ other.transform
+        left, top = (round(offset) for offset in from_other @ (0, 0))
+        return all(
+            math.dist(from_other @ corner, (left + corner[0], top + corner[1])) <= tolerance
+            for corner in ((0, 0), (other.width, 0), (0, other.height))
+        )
+
     def bounds_in(self, crs: CRS) -> Bounds:
         """Outer bounds in another CRS.
 

@@ -37,6 +37,12 @@ def _spanning(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Window:
     return Window(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
 
 
+def _within(index: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Where indices are in the part of an axis that they span: all of it, in order, where nothing is mirrored."""
+    places = index - index.min()
+    return slice(None) if np.array_equal(places, np.arange(np.ptp(index) + 1)) else places
+
+
 @dataclass(frozen=True)
 class GuidanceLayer:
     """Facts of one guidance raster on its way to the fine grid.
@@ -158,11 +164,13 @@ class AlignedReader:
             tuple(dict.fromkeys(said for band in packing for said in band.warnings)),
         )
         self.layers.append(layer)
+        as_it_is = self.pair.fine.shares_pixels(grid)  # the nearest pixel is the very one, and found much faster
         warps: dict[tuple[Resampling, str], _Warp] = {}
         for index, role in enumerate(roles):
             if role is None:
                 continue
-            resampling = Resampling.nearest if role == "landcover" else Resampling[layer.resampling]
+            nearest_is_right = as_it_is or role == "landcover"
+            resampling = Resampling.nearest if nearest_is_right else Resampling[layer.resampling]
             nodata = packing[index].nodata
             key = (resampling, str(nodata))  # as text, in which one NaN equals another
             if key not in warps:
@@ -235,7 +243,7 @@ class AlignedReader:
         columns = mirrored(window.left * s, window.right * s, fine.width)
         guidance = np.empty((len(self.roles), len(rows), len(columns)), np.float32)
         inner = _spanning(rows, columns)
-        picked = np.ix_(rows - rows.min(), columns - columns.min())
+        down, across = _within(rows), _within(columns)
         for warp in self._warps:
             try:
                 stored = warp.vrt.read(warp.bands, window=inner)
@@ -246,11 +254,12 @@ class AlignedReader:
                     f"The guidance file '{warp.path}' is damaged or cut off: get a complete copy."
                 ) from error
             for values, channel, scale, offset in zip(stored, warp.channels, warp.scales, warp.offsets, strict=True):
-                guidance[channel] = (values * np.float32(scale) + np.float32(offset))[picked]
+                unpacked = values if (scale, offset) == (1, 0) else values * np.float32(scale) + np.float32(offset)
+                guidance[channel] = unpacked[down][:, across]
         guidance[~np.isfinite(guidance)] = np.nan
         for clear, channels in [*self._quality.values(), (self._mask, list(range(len(self.roles))))]:
             if clear and channels:
-                bad = ~clear.read(inner)[picked]
+                bad = ~clear.read(inner)[down][:, across]
                 for channel in channels:
                     guidance[channel, bad] = np.nan
         return guidance

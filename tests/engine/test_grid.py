@@ -116,3 +116,13 @@ def test_an_extent_without_a_place_in_the_other_crs() -> None:
     beyond = Grid(LATLON, from_origin(0, 500, 1, 1), 10, 10)
     with pytest.raises(InputError, match="EPSG:4326"):
         beyond.bounds_in(UTM)
+
+
+def test_pixels_are_shared_whatever_the_extent() -> None:
+    grid = Grid(CRS.from_epsg(32632), Affine(30, 0, 500_000, 0, -30, 5_000_000), 40, 50)
+    part = Grid(grid.crs, grid.moved(3, -7).transform, 8, 9)
+    assert grid.shares_pixels(part)
+    assert part.shares_pixels(grid)
+    assert not grid.shares_pixels(grid.moved(0.5, 0))
+    assert not grid.shares_pixels(grid.coarsened(2))
+    assert not grid.shares_pixels(Grid(CRS.from_epsg(32633), grid.transform, 40, 50))
