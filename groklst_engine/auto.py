@@ -75,7 +75,7 @@ class Choice:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        return asdict(self) | {"trials": [asdict(trial) | {"damped": trial.damped} for trial in self.trials]}
 
 
 def choose(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> Choice:

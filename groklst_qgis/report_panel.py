@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 from .words import duration
 
 _SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
-_TRIAL_COLUMNS = (("Method", "left"), ("RMSE ÷ bicubic's", "right"), ("Detail kept", "right"))
+_TRIAL_COLUMNS = (("Method", "left"), ("RMSE", "right"), ("Detail kept", "right"), ("RMSE so", "right"))
 _EMPTY = "<p>The report of a run appears here.</p>"
 
 
@@ -81,17 +81,19 @@ def _choice(choice: dict[str, Any]) -> str:
         rows = "".join(_trial_row(trial, choice["method"]) for trial in choice["trials"])
         parts.append(f'<table width="100%" cellpadding="2"><tr>{head}</tr>{rows}</table>')
         parts.append(
-            f"<p>Tried on your rasters one scale up, by a factor of {choice['scale']}, on {choice['pixels']} coarse "
-            "pixels. Below 1 is better than bicubic.</p>"
+            f"<p>Tried one scale up, by a factor of {choice['scale']}, on {choice['pixels']} coarse pixels; RMSE in K. "
+            "One scale down, about half of the detail that is best there is right: with that, methods are compared.</p>"
         )
     return "".join(parts)
 
 
 def _trial_row(trial: dict[str, Any], chosen: str) -> str:
-    name, ratio, detail = escape(trial["method"]), _number(trial["ratio"]), f"{trial['detail']:.0%}"
+    cells = [escape(trial["method"]), _number(trial["rmse"]), f"{trial['detail']:.0%}", _number(trial["damped"])]
     if trial["method"] == chosen:
-        name, ratio, detail = f"<b>{name}, taken</b>", f"<b>{ratio}</b>", f"<b>{detail}</b>"
-    return f'<tr><td>{name}</td><td align="right">{ratio}</td><td align="right">{detail}</td></tr>'
+        cells = [f"<b>{cell}</b>" for cell in (f"✓ {cells[0]}", *cells[1:])]
+    sides = (side for _, side in _TRIAL_COLUMNS)
+    row = "".join(f'<td align="{side}">{cell}</td>' for cell, side in zip(cells, sides, strict=True))
+    return f"<tr>{row}</tr>"
 
 
 def _score_rows(score: dict[str, Any]) -> str:

@@ -99,7 +99,8 @@ class DownscaleAlgorithm(EngineAlgorithm):
         job = {**self.prepared, "output": output, "report": report, "overwrite": True}
         result = run(job, feedback)
         for trial in result["choice"]["trials"] if result["choice"] else ():
-            feedback.pushInfo(f"Tried {trial['method']}: {trial['ratio']:.3f} times bicubic's RMSE")
+            so = f"{trial['damped']:.3f} K with {trial['detail']:.0%} of its detail"
+            feedback.pushInfo(f"Tried {trial['method']}: RMSE {trial['rmse']:.3f} K, {so}")
         for warning in result["warnings"]:
             feedback.pushWarning(warning)
         results = {"OUTPUT": result["output"]}

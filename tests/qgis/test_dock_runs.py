@@ -28,8 +28,8 @@ def test_the_choice_of_auto_is_told(dock: GroklstDock, qtbot: Any, messages: Any
     assert QgsProject.instance().layerTreeRoot().children()[0].name() == "MODIS LST ×4 (Automatic: dms)"
     text = dock.report.browser.toPlainText()
     assert "On your rasters dms was best." in text
-    assert "dms, taken" in text
-    assert "0.500" in text
+    assert "✓ dms" in text
+    assert "1.250" in text
     assert "80%" in text
     assert "on 81 coarse pixels" in text
     dock.method.scale_combo.setCurrentText("2")

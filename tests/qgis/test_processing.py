@@ -250,7 +250,7 @@ def test_messages_reach_the_feedback(
         {"type": "progress", "fraction": 0.25, "message": "Tile 1 of 4"},
         {"type": "metric", "message": "Epoch 3", "values": {"loss": 0.1234567}},
     ]
-    engine["choice"] = {"trials": [{"method": "dms", "ratio": 0.51234}]}
+    engine["choice"] = {"trials": [{"method": "dms", "rmse": 0.51234, "detail": 0.5, "damped": 0.7}]}
     feedback = Listener()
     algorithm.run({"LST": make_raster("lst.tif"), "OUTPUT": str(tmp_path / "fine.tif")}, context, feedback)
     assert feedback.progress() == 25
@@ -260,7 +260,7 @@ def test_messages_reach_the_feedback(
         ("debug", "stderr"),
         ("progress", "Tile 1 of 4"),
         ("info", "Epoch 3: loss 0.1235"),
-        ("info", "Tried dms: 0.512 times bicubic's RMSE"),
+        ("info", "Tried dms: RMSE 0.512 K, 0.700 K with 50% of its detail"),
     ]
 
 

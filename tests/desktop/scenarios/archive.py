@@ -6,6 +6,7 @@ from pathlib import Path
 
 from drive import Drive
 from qgis.core import QgsProject
+from qgis.gui import QgsProcessingAlgorithmDialogBase
 from qgis.PyQt.QtWidgets import QAction, QApplication, QDialogButtonBox, QPushButton, QTextEdit
 from scenarios import steps
 
@@ -17,7 +18,10 @@ def run(drive: Drive, lst: str, reflectance: str, later: str, folder: str) -> No
     drive.find(QAction, "groklstArchiveAction").trigger()
     drive.pump(0.5)
     drive.screenshot("dialog")
-    dialog = QApplication.activeWindow()
+    is_open = [
+        window for window in QApplication.topLevelWidgets() if isinstance(window, QgsProcessingAlgorithmDialogBase)
+    ]
+    (dialog,) = is_open
     parameters = {"LST": [layer.id() for layer in dates], "GUIDANCE": [guidance.id()], "METHOD": "tsharp"}
     dialog.setParameters({**parameters, "OUTPUT": folder, "LOAD": True})
     drive.pump(0.3)

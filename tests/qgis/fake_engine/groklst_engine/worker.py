@@ -124,8 +124,8 @@ def downscale(job):
         gdal.Translate(error, output, scaleParams=[[290, 310, 0, 2]])
     choice = None
     if job["method"] == "auto":
-        trials = [{"method": "bicubic", "rmse": 2.0, "ratio": 1.0, "detail": 1.0},
-                  {"method": "dms", "rmse": 1.0, "ratio": 0.5, "detail": 0.8}]  # fmt: skip
+        trials = [{"method": "bicubic", "rmse": 2.0, "ratio": 1.0, "detail": 1.0, "damped": 2.0},
+                  {"method": "dms", "rmse": 1.0, "ratio": 0.5, "detail": 0.8, "damped": 1.25}]  # fmt: skip
         method = "bicubic" if scale == 2 else "dms"
         choice = {
             "method": method,
