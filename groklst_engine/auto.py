@@ -41,11 +41,11 @@ CAUTION = 10
 LEARNED_HERE = 1.2
 """By what the RMSE of a method that learns from the scene counts beside a network's: it looks better in the loop."""
 
-FALLBACK = "bicubic-ibp"
-"""What is used where nothing else is clearly better."""
-
-SIMPLEST = ("bicubic", FALLBACK)
+BASELINE = "bicubic"
 """Tried in any case."""
+
+FALLBACK = "bicubic-ibp"
+"""What is used where nothing else is clearly better; the baseline where results need not keep to the coarse LST."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +85,35 @@ def choose(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> Choice:
         InputError: An input cannot be used.
         Cancelled: ``cancel`` was raised.
     """
-    methods = tuple(dict.fromkeys((*SIMPLEST, *job.candidates)))
+    fallback = BASELINE if job.consistency == 0 else FALLBACK
+    methods = tuple(dict.fromkeys((BASELINE, fallback, *job.candidates)))
     try:
         with ClosedLoop(job, cancel, at_least=0) as loop:
             scale, pixels = loop.scale, loop.pixels
             if pixels < FEWEST:
-                return _untried(job, loop, on_event)
+                return _untried(job, loop, fallback, on_event)
             if pixels < MIN_PIXELS:  # what learns from so little has learnt nothing
                 methods = tuple(name for name in methods if not get_method(name).learns_here)
             tried = trials(loop, methods, job.budget, on_event, cancel)
     except InputError as error:
-        return _fallback(f"No method could be tried on the scene, so {FALLBACK} is used. {error}", on_event)
+        return _none(fallback, f"No method could be tried on the scene, so {fallback} is used. {error}", on_event)
     octaves = math.log2(job.scale / scale)
     tried = [replace(trial, detail=share(trial, octaves, pixels)) for trial in tried]
-    best = best_of(tried)
-    if best.method == FALLBACK:
+    best = best_of(tried, fallback)
+    if best.method == fallback:
         reason = f"No method was clearly better than {best.method} on your rasters, one scale up."
         warn(on_event, f"{reason} The guidance may not help here: look for cloud, another date or misregistration.")
     else:
+        kept = "all" if best.detail == 1 else f"{best.detail:.0%}"
         reason = (
-            f"On your rasters, one scale up, {best.method} had {best.ratio:.2f} times bicubic's RMSE; {best.detail:.0%}"
-            " of its detail is kept."
+            f"On your rasters, one scale up, {best.method} had {best.ratio:.2f} times bicubic's RMSE; {kept} of its"
+            " detail is kept."
         )
         log(on_event, reason)
     return Choice(best.method, best.detail, tuple(tried), scale, pixels, reason)
 
 
-def _untried(job: DownscaleJob, loop: ClosedLoop, on_event: OnEvent) -> Choice:
+def _untried(job: DownscaleJob, loop: ClosedLoop, fallback: str, on_event: OnEvent) -> Choice:
     """The first network that can do the scene, with a cautious share of its detail."""
     small = f"The scene is too small to try methods on it ({loop.pixels} degraded pixels; {FEWEST} are needed)"
     for name in job.candidates:
@@ -121,12 +123,12 @@ def _untried(job: DownscaleJob, loop: ClosedLoop, on_event: OnEvent) -> Choice:
             reason = f"{small}: {CAUTIOUS:.0%} of the detail of {name} is kept."
             warn(on_event, reason)
             return Choice(name, CAUTIOUS, (), 0, loop.pixels, reason)
-    return _fallback(f"{small}, so {FALLBACK} is used.", on_event)
+    return _none(fallback, f"{small}, so {fallback} is used.", on_event)
 
 
-def _fallback(reason: str, on_event: OnEvent) -> Choice:
+def _none(fallback: str, reason: str, on_event: OnEvent) -> Choice:
     warn(on_event, reason)
-    return Choice(FALLBACK, 1.0, (), 0, 0, reason)
+    return Choice(fallback, 1.0, (), 0, 0, reason)
 
 
 def share(trial: Trial, octaves: float, pixels: int) -> float:
@@ -146,16 +148,17 @@ def share(trial: Trial, octaves: float, pixels: int) -> float:
     return min(1.0, max(0.0, wanted))
 
 
-def best_of(tried: Sequence[Trial]) -> Trial:
+def best_of(tried: Sequence[Trial], fallback: str = FALLBACK) -> Trial:
     """The trial to go by: better by ``MARGIN`` than the ones before it, and a learner here by far than a network.
 
     Args:
-        tried: ``SIMPLEST`` first.
+        tried: In order, the fallback among them.
+        fallback: Name of what is used where nothing else is.
     """
-    best = next(trial for trial in tried if trial.method == FALLBACK)
-    for trial in tried[len(SIMPLEST) :]:
-        handicap = LEARNED_HERE ** (_learns(trial) - _learns(best)) if best.method != FALLBACK else 1.0
-        if trial.damped * handicap < (1 - MARGIN) * best.damped:
+    best = next(trial for trial in tried if trial.method == fallback)
+    for trial in tried:
+        handicap = 1.0 if best.method == fallback else LEARNED_HERE ** (_learns(trial) - _learns(best))
+        if trial.method != BASELINE and trial.damped * handicap < (1 - MARGIN) * best.damped:
             best = trial
     return best
 

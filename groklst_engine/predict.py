@@ -43,7 +43,7 @@ from groklst_engine.reader import AlignedReader
 from groklst_engine.report import require_packages
 from groklst_engine.scoring import Comparison, InputComparison, compare_with_reference
 from groklst_engine.summary import report_of
-from groklst_engine.uncertainty import Calibration, calibrate, uncertainty_path, write_uncertainty
+from groklst_engine.uncertainty import Calibration, calibrate, error_writer, uncertainty_path, write_uncertainty
 from groklst_engine.units import Unit
 
 CHOOSING = 0.4
@@ -182,7 +182,7 @@ def downscaling(
             writer.finish()
             error = None
             if job.uncertainty and (calibration := _calibration(job, listen, cancel)):
-                errors = stack.enter_context(_error_writer(job, reader))
+                errors = stack.enter_context(error_writer(job, reader.pair.fine))
                 error = write_uncertainty(writer.part, errors, calibration, comparisons[0].output_map.shape, cancel)
             if job.reference is not None:
                 progress(listen, 0.94, "Comparing with the reference")
@@ -191,7 +191,8 @@ def downscaling(
             html, json = None, None
             if job.report is not None:
                 progress(listen, 0.97, "Writing the report")
-                html, json = report_of(job, spec, reader, comparisons, choice, error, tuple(warnings), seconds)
+                told = choice, registration, error, tuple(warnings), seconds
+                html, json = report_of(job, spec, reader, comparisons, *told)
         unit, fine = reader.lst.unit, reader.pair.fine
     progress(listen, 1.0, "Done")
     return DownscaleResult(
@@ -317,18 +318,6 @@ def _calibration(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> C
     except InputError as error:
         warn(on_event, f"No standard error can be given. {error}")
         return None
-
-
-def _error_writer(job: DownscaleJob, reader: AlignedReader) -> RasterWriter:
-    return RasterWriter(
-        uncertainty_path(job.output),
-        reader.pair.fine,
-        unit="K",
-        description="Standard error of the land surface temperature",
-        tags={"GROKLST_METHOD": job.method, "GROKLST_OF": job.output.name},
-        overwrite=job.overwrite,
-        cog=job.cog,
-    )
 
 
 def _built(

@@ -83,8 +83,11 @@ class Report:
         scatter: None leaves it out.
         histogram: None leaves it out.
         scores: Rows with ``label``, ``protocol``, ``rmse``, ``mae``, ``bias`` (K), ``cc``, ``rsd`` and ``n``.
-        trials: Methods tried in the closed loop: ``method``, ``rmse`` (K), ``ratio``, ``blocks`` and ``seconds``.
+        trials: Methods tried in the closed loop: ``method``, ``rmse`` (K), ``ratio``, ``blocks``, ``added`` (K),
+            ``gain``, ``detail``, ``damped`` (K), ``seconds`` and whether it was ``chosen``.
         trial_note: One sentence about them.
+        registration: What was found in cross-sensor mode: ``rows``, ``columns`` and ``sigma`` in coarse pixels,
+            ``explained`` and ``unregistered`` shares of the variance, ``pixels``; None without.
         reliability: Rows of ``multiple`` of the standard error, ``nominal`` and ``actual`` share of errors within.
         warnings: What to know before trusting the result, in plain words.
         parameters: The job in full.
@@ -99,6 +102,7 @@ class Report:
     scores: tuple[Mapping[str, float | str | int], ...] = ()
     trials: tuple[Mapping[str, float | str], ...] = ()
     trial_note: str = ""
+    registration: Mapping[str, float] | None = None
     reliability: tuple[Mapping[str, float], ...] = ()
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -163,6 +167,7 @@ def report_content(report: Report) -> dict[str, Any]:
             "scores": report.scores,
             "trials": report.trials,
             "trial_note": report.trial_note,
+            "registration": report.registration,
             "reliability": report.reliability,
             "parameters": report.parameters,
             "provenance": report.provenance,

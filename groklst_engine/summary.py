@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from groklst_engine.units import offset_to_kelvin
 
 if TYPE_CHECKING:
     from groklst_engine.auto import Choice
+    from groklst_engine.closed_loop import Trial
+    from groklst_engine.physics.registration import Registration
     from groklst_engine.uncertainty import ResultError
 
 SCATTER_POINTS = 20_000
@@ -31,6 +33,7 @@ def report_of(
     reader: AlignedReader,
     comparisons: list[Comparison],
     choice: Choice | None,
+    registration: Registration | None,
     error: ResultError | None,
     warnings: tuple[str, ...],
     seconds: float,
@@ -43,6 +46,7 @@ def report_of(
         reader: The inputs.
         comparisons: With the input and, if there was a reference, of result and bicubic with it.
         choice: What ``auto`` tried and chose; None where the method was given.
+        registration: What was found in cross-sensor mode; None without.
         error: What is known of the result's errors, if that was asked for.
         warnings: What the run warned of.
         seconds: How long it took.
@@ -88,14 +92,16 @@ def report_of(
         scatter=Scatter(other, "Result", x[::step], y[::step], unit),
         histogram=Histogram({name: values[np.isfinite(values)] - offset for name, values in series.items()}, unit),
         scores=tuple(comparison.row for comparison in comparisons),
-        trials=() if choice is None else tuple(asdict(trial) for trial in choice.trials),
+        trials=() if choice is None else tuple(_trial(trial, choice) for trial in choice.trials),
         trial_note="" if choice is None else choice.reason,
+        registration=None if registration is None else registration.to_json(),
         reliability=() if error is None else tuple(asdict(row) for row in error.calibration.reliability),
         warnings=warnings,
         parameters=job.model_dump(mode="json"),
         provenance={
             "Written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             "Method": f"{spec.label} ({spec.kind}){'; ' + spec.reference if spec.reference else ''}",
+            **({"Detail kept": f"{job.detail:.0%}"} if job.detail < 1 else {}),
             **({"Weights SHA-256": spec.sha256} if spec.sha256 else {}),
             "Grid": f"{fine.width} × {fine.height} pixels of {fine.pixel[0]:.6g} {fine.unit_name}, {fine.crs_name}",
             "Guidance bands": ", ".join(reader.roles) or "none",
@@ -106,8 +112,13 @@ def report_of(
     return write_report(report, job.report)
 
 
+def _trial(trial: Trial, choice: Choice) -> dict[str, Any]:
+    return asdict(trial) | {"damped": trial.damped, "chosen": trial.method == choice.method}
+
+
 def _summary(job: DownscaleJob, spec: MethodSpec, comparisons: list[Comparison]) -> str:
-    done = f"{spec.label} made the LST {job.scale} times finer"
+    kept = "" if job.detail == 1 else f", with {job.detail:.0%} of its detail,"
+    done = f"{spec.label}{kept} made the LST {job.scale} times finer"
     if len(comparisons) < 3:
         rmse = comparisons[0].row["rmse"]
         return f"{done}; averaged back to the input's pixels it differs from the input by {rmse:.3f} K (RMSE)."

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from groklst_engine.closed_loop import BLOCK, ClosedLoop, Restored
 from groklst_engine.events import CancelToken
+from groklst_engine.grid import Grid
 from groklst_engine.inputs import LstSource
+from groklst_engine.jobs import DownscaleJob
 from groklst_engine.lst_reader import LstReader
 from groklst_engine.methods import get_method
 from groklst_engine.raster import Floats, RasterWriter
@@ -204,6 +206,27 @@ def local_deviation(values: Floats) -> Floats:
 def uncertainty_path(output: Path) -> Path:
     """Where the standard error of an output is written."""
     return output.with_name(f"{output.stem}_uncertainty{output.suffix}")
+
+
+def error_writer(job: DownscaleJob, grid: Grid) -> RasterWriter:
+    """What writes the standard error beside the output of a job.
+
+    Args:
+        job: Of the result.
+        grid: Of the result.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    return RasterWriter(
+        uncertainty_path(job.output),
+        grid,
+        unit="K",
+        description="Standard error of the land surface temperature",
+        tags={"GROKLST_METHOD": job.method, "GROKLST_OF": job.output.name},
+        overwrite=job.overwrite,
+        cog=job.cog,
+    )
 
 
 def write_uncertainty(

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from rasters import block_means, read, write
 
-from groklst_engine.auto import CAUTIOUS, SIMPLEST, best_of, choose, share
+from groklst_engine.auto import BASELINE, CAUTIOUS, FALLBACK, best_of, choose, share
 from groklst_engine.cli import main
 from groklst_engine.closed_loop import ClosedLoop, Trial
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, synthetic_scene, write_scene
@@ -83,7 +83,7 @@ def _place(raster: Path) -> dict[str, Any]:
 def test_little_evidence_draws_a_network_to_caution(tmp_path: Path) -> None:
     """Learners are not even tried, and where nothing can be, a network is used with care."""
     choice = choose(small_job(tmp_path, 8), ignore, CancelToken())
-    assert [trial.method for trial in choice.trials] == [*SIMPLEST, "groklst-small"], "16 pixels: no learner"
+    assert [trial.method for trial in choice.trials] == [BASELINE, FALLBACK, "groklst-small"], "16 pixels: no learner"
     (tmp_path / "tiny").mkdir()
     events: list[Event] = []
     tiny = choose(small_job(tmp_path / "tiny", 5), events.append, CancelToken())
@@ -132,7 +132,7 @@ def test_the_job_s_own_options_hold_for_the_candidates(wide: ScenePaths) -> None
 def test_auto_takes_what_wins(wide: ScenePaths) -> None:
     choice = choose(job_for(wide, candidates=("tsharp", "nearest", "groklst-small")), ignore, CancelToken())
     assert choice.method == "groklst-small"
-    assert [trial.method for trial in choice.trials] == [*SIMPLEST, "tsharp", "nearest", "groklst-small"]
+    assert [trial.method for trial in choice.trials] == [BASELINE, FALLBACK, "tsharp", "nearest", "groklst-small"]
     best = choice.trials[-1]
     assert best.ratio == min(trial.ratio for trial in choice.trials)
     assert f"{best.ratio:.2f} times bicubic" in choice.reason
@@ -146,7 +146,7 @@ def test_guidance_that_says_nothing_is_not_followed(wide: ScenePaths, tmp_path: 
     job = job_for(wide, guidance=(with_place,), candidates=("tsharp",))
     events: list[Event] = []
     choice = choose(job, events.append, CancelToken())
-    assert choice.method in SIMPLEST
+    assert choice.method == FALLBACK
     assert any("may not help" in event.message for event in events if event.level == "warning")
 
 
@@ -155,11 +155,17 @@ def _placed_like(model: Path, raster: Path, folder: Path) -> Path:
     return write(folder / "placed.tif", read(raster), **_place(model), names=["ndvi"])
 
 
+def test_without_consistency_the_fallback_has_none_either(wide: ScenePaths) -> None:
+    choice = choose(job_for(wide, consistency=0.0, candidates=("nearest",)), ignore, CancelToken())
+    assert choice.method == "bicubic"
+    assert [trial.method for trial in choice.trials] == ["bicubic", "nearest"]
+
+
 def test_no_time_left_tries_the_first_three_only(wide: ScenePaths) -> None:
     events: list[Event] = []
     job = job_for(wide, candidates=("nearest", "bilinear", "tsharp"), budget=1e-6)
     choice = choose(job, events.append, CancelToken())
-    assert [trial.method for trial in choice.trials] == [*SIMPLEST, "nearest"]
+    assert [trial.method for trial in choice.trials] == [BASELINE, FALLBACK, "nearest"]
     assert any("No time left to try bilinear, tsharp" in event.message for event in events)
 
 
@@ -167,7 +173,7 @@ def test_a_method_that_cannot_do_it_is_left_out(wide: ScenePaths) -> None:
     events: list[Event] = []
     job = job_for(wide, guidance=(), candidates=("tsharp", "bilinear"))
     choice = choose(job, events.append, CancelToken())
-    assert [trial.method for trial in choice.trials] == [*SIMPLEST, "bilinear"]
+    assert [trial.method for trial in choice.trials] == [BASELINE, FALLBACK, "bilinear"]
     assert any(event.message.startswith("tsharp was not tried: ") for event in events)
 
 

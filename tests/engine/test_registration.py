@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,22 @@ def test_the_result_lies_where_the_scene_is(pair: SceneSource, tmp_path: Path) -
     with rasterio.open(out) as dataset:
         moved = from_origin(CORNER[0] + found["columns"] * PIXEL, CORNER[1] - found["rows"] * PIXEL, 1, 1)
         assert (dataset.transform.c, dataset.transform.f) == pytest.approx((moved.c, moved.f), abs=0.01)
+
+
+def test_auto_tries_methods_where_the_lst_lies_and_reports_it(pair: SceneSource, tmp_path: Path) -> None:
+    assert pair.coarse is not None
+    inputs = Path(pair.coarse.path), Path(pair.guidance[0].path)
+    wish = {"scale": SCALE, "method": "auto", "candidates": ("tsharp",), "cross_sensor": True}
+    result = run(*inputs, output=tmp_path / "fine.tif", report=tmp_path / "report", **wish)
+    assert result.choice is not None
+    assert [trial["method"] for trial in result.choice["trials"]] == ["bicubic", "tsharp"]
+    assert result.method == "tsharp"
+    report = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    assert report["registration"] == result.registration
+    assert report["parameters"]["lst"]["shift"] == pytest.approx([0.25, -0.25], abs=0.04)
+    assert [trial["chosen"] for trial in report["trials"]] == [False, True]
+    plain = run(*inputs, output=tmp_path / "plain.tif", **{**wish, "candidates": ("nearest",)})
+    assert plain.method == "bicubic", "registered, but there is no guidance in it"
 
 
 def test_tiles_of_the_mode_have_the_bits_of_the_whole(pair: SceneSource, tmp_path: Path) -> None:

@@ -104,6 +104,23 @@ def test_no_warnings_is_said_too(tmp_path: Path) -> None:
     assert "No warnings." in path.read_text("utf-8")
 
 
+def test_what_was_tried_and_where_the_lst_lay_is_told(tmp_path: Path) -> None:
+    trial = {"rmse": 1.5, "ratio": 0.75, "blocks": 0.9, "gain": 0.8, "added": 0.7, "detail": 0.37, "damped": 1.62}
+    rows = ({"method": "tsharp", **trial, "seconds": 2.0, "chosen": True},
+            {"method": "bicubic", **trial, "added": 0.0, "seconds": 0.1, "chosen": False})  # fmt: skip
+    place = {"rows": 0.12, "columns": -0.34, "sigma": 0.56, "explained": 0.61, "unregistered": 0.4, "pixels": 1234,
+             "nested": False}  # fmt: skip
+    path, _ = write_report(_report(trials=rows, trial_note="Tried two.", registration=place), tmp_path)
+    page = path.read_text("utf-8")
+    assert page.count(">chosen<") == 1
+    chosen = page[page.index(">tsharp") : page.index(">bicubic", page.index(">tsharp"))]
+    assert "37 %" in chosen
+    assert "1.620" in chosen
+    assert "37 %" not in page[page.index("<h2", page.index(chosen)) :], "an interpolation has no detail to keep"
+    for word in ("+0.12 coarse pixels", "−0.34 coarse pixels", "0.56 coarse pixels", "61 %", "1\u202f234"):
+        assert word in page
+
+
 def test_the_page_fetches_nothing(html: str) -> None:
     for tag, attributes in _Page(html).tags:
         assert tag not in {"script", "link", "iframe", "object"}
@@ -148,6 +165,7 @@ def test_json_has_the_same_content_and_no_pixels(tmp_path: Path) -> None:
         "scores",
         "trials",
         "trial_note",
+        "registration",
         "reliability",
         "parameters",
         "provenance",
