@@ -89,7 +89,7 @@ class Evaluation:
     uncertainty: bool = False
 
     def mean(self, method: str, scale: int) -> dict[str, Any]:
-        """Scores averaged over the scenes, the mean of the RMSE divided by bicubic's, and the coverage pooled."""
+        """Scores averaged over the scenes, mean and largest RMSE divided by bicubic's, and the coverage pooled."""
         rows = [row for row in self.rows if row.method == method and row.scale == scale]
         samples = [row.sample for row in rows if row.sample is not None]
         return {
@@ -98,6 +98,7 @@ class Evaluation:
             "scenes": len(rows),
             **average(row.scores for row in rows).to_json(),
             "rmse_to_bicubic": float(np.mean([row.ratio for row in rows])),
+            "worst_to_bicubic": max(row.ratio for row in rows),
             **(coverage(samples).to_json() if samples else {}),
             **({"with_sigma": len(samples)} if self.uncertainty else {}),
         }

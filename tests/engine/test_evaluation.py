@@ -69,6 +69,7 @@ def test_means_are_over_the_scenes(clear: ScenePaths, cloudy: ScenePaths) -> Non
     mean = next(mean for mean in result.to_json()["means"] if mean["method"] == "nearest")
     assert mean["rmse"] == pytest.approx(np.mean([row.scores.rmse for row in rows]))
     assert mean["rmse_to_bicubic"] == pytest.approx(np.mean([row.ratio for row in rows]))
+    assert mean["worst_to_bicubic"] == max(row.ratio for row in rows) > mean["rmse_to_bicubic"]
 
 
 def test_a_scene_too_small_for_a_method_is_left_out_with_a_warning(clear: ScenePaths) -> None:
