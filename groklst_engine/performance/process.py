@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from groklst_engine.errors import GroklstError
 from groklst_engine.events import CancelToken, Event, OnEvent, part, progress
 from groklst_engine.worker import describe
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 POLL = 0.2
 """Seconds after which it is looked whether the measurement is still wanted."""
@@ -54,7 +58,7 @@ def apart(function: Callable[..., Row], arguments: Mapping[str, Any], on_event: 
         GroklstError: The function failed, or its process died.
         Cancelled: ``cancel`` was raised; the process is gone.
     """
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, function, arguments))
     process.start()
@@ -85,6 +89,15 @@ def apart(function: Callable[..., Row], arguments: Mapping[str, Any], on_event: 
         if process.is_alive():
             process.kill()
             process.join()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """How processes start: on Linux from one that has loaded the libraries already, and nothing else."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["groklst_engine.performance.bench"])
+    return context
 
 
 def _serve(caller: Connection, function: Callable[..., Row], arguments: Mapping[str, Any]) -> None:
