@@ -145,7 +145,7 @@ class GroklstDock(QgsDockWidget):
         self.mask_combo.setAccessibleName("Layer that is 1 where the sky is clear")
         self.mask_combo.setToolTip("Layer that is 1 where LST and guidance are clear, and 0 under clouds")
         self.mask_combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
-        self.mask_combo.setAllowEmptyLayer(True)
+        self.mask_combo.setAllowEmptyLayer(True, "None")
         self.mask_combo.setLayer(None)
         for combo in (self.lst_combo, self.band_combo, self.mask_combo):  # names may be long; they show in the list
             combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -350,7 +350,7 @@ class GroklstDock(QgsDockWidget):
         if choice and choice["method"].startswith("bicubic"):  # nothing was better
             self._tell(f"{sentence} {choice['reason']}", Qgis.MessageLevel.Warning, 0)
         else:
-            self._tell(f"{sentence} {choice['reason']}" if choice else sentence, Qgis.MessageLevel.Success, 10)
+            self._tell(sentence, Qgis.MessageLevel.Success, 10)
 
     def _on_failure(self, sentence: str) -> None:
         self._set_running(False)

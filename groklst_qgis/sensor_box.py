@@ -39,7 +39,7 @@ class SensorBox(QgsCollapsibleGroupBox):
         self.emissivity = QgsMapLayerComboBox()
         self.emissivity.setObjectName("emissivityLayerCombo")
         self.emissivity.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
-        self.emissivity.setAllowEmptyLayer(True)
+        self.emissivity.setAllowEmptyLayer(True, "1 everywhere")
         self.emissivity.setLayer(None)
         self.emissivity.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.emissivity.setToolTip("Layer with the emissivity, 0 to 1; without one it is 1 everywhere")

@@ -152,7 +152,7 @@ class ArchiveAlgorithm(EngineAlgorithm):
                 feedback.pushInfo(f"Summary: {page}")
             raise
         for row in result["rows"]:
-            feedback.pushInfo(f"{row['scene']}: {row['status']}")
+            feedback.pushInfo(_outcome(row))
             for warning in row["warnings"]:
                 feedback.pushWarning(f"{row['scene']}: {warning}")
         if self.parameterAsBoolean(parameters, "LOAD", context):
@@ -180,6 +180,13 @@ class ArchiveAlgorithm(EngineAlgorithm):
         if given == ["FILES"]:
             return {"rasters": [self.parameterAsString(parameters, "FILES", context).strip()]}
         return {"rasters": [raster_path(layer) for layer in layers(self, parameters, "LST", "LST layer", context)]}
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    if row["status"] != "done":
+        return f"{row['scene']}: {row['status']}"
+    unit = "°C" if row["unit"] == "C" else row["unit"]
+    return f"{row['scene']}: {row['low']:.1f} to {row['high']:.1f} {unit} by {row['method']}"
 
 
 def _load(rows: list[dict[str, Any]], context: QgsProcessingContext) -> None:

@@ -76,7 +76,7 @@ def test_bad_input(
 
 def test_all_algorithms_are_there(qgis_process: Run) -> None:
     listed = qgis_process("list").stdout
-    for name in ("downscale", "preparedataset", "train", "evaluate", "benchmark"):
+    for name in ("downscale", "downscalearchive", "inspect", "preparedataset", "train", "evaluate", "benchmark"):
         assert f"groklst:{name}" in listed
 
 

@@ -82,6 +82,7 @@ def test_a_time_series_over_one_guidance(run: Run, scenes: dict[str, Any], conte
     assert results["DONE"] == 3
     assert statuses(results) == ["done"] * 3
     assert "3 of 3 scenes done; 20230703: done" in listener.said
+    assert any(said.startswith("20230703: ") and said.endswith(" K by tsharp") for said in listener.said)
     page = Path(results["REPORT_HTML"]).read_text("utf-8")
     outputs = [str(scenes["output"] / f"{date}.tif") for date in DATES]
     assert all(date in page for date in DATES)
@@ -94,12 +95,9 @@ def test_a_time_series_over_one_guidance(run: Run, scenes: dict[str, Any], conte
         limits.add((layer.renderer().classificationMin(), layer.renderer().classificationMax()))
     assert len(limits) == 1, "dates are compared by eye"
     assert not Colours.waiting
-    again = run("downscalearchive", Listener(), **{**parameters, "LOAD": False})
-    assert again["DONE"] == 0
-    assert statuses(again) == ["kept"] * 3
 
 
-def test_a_list_of_which_one_scene_fails_on_two_processes(run: Run, scenes: dict[str, Any]) -> None:
+def test_a_list_of_which_one_scene_fails(run: Run, scenes: dict[str, Any]) -> None:
     text = "lst,guidance,name\nlst_20230701.tif,../bands.tif,first\nmissing.tif,../bands.tif,second\n"
     (scenes["folder"] / "scenes.csv").write_text(text)
     listener = Listener()
@@ -110,7 +108,6 @@ def test_a_list_of_which_one_scene_fails_on_two_processes(run: Run, scenes: dict
             LIST=str(scenes["folder"] / "scenes.csv"),
             METHOD="bicubic-ibp",
             SCALE=2,
-            CLUSTER="local:2",
             OUTPUT=str(scenes["output"]),
         )
     assert f"Summary: {scenes['output'] / 'archive.html'}" in listener.said
@@ -163,6 +160,20 @@ def test_parameters_are_stable(provider: GroklstProvider) -> None:
     assert names[-5:] == ["OUTPUT", "TEMPLATE", "SKIP_EXISTING", "OVERWRITE", "LOAD"]
     names = [parameter.name() for parameter in provider.algorithm("inspect").parameterDefinitions()]
     assert names == ["RASTERS", "FILE", "FOLDER", "QUALITY", "OUTPUT"]
+
+
+def test_wishes_reach_the_job(provider: GroklstProvider, context: QgsProcessingContext, scenes: dict[str, Any]) -> None:
+    parameters = {"LIST": scenes["guidance"], "GUIDANCE": [scenes["guidance"]], "ROLES": "red,nir", "QUALITY": False}
+    parameters |= {"LST_ASSET": "lst", "GUIDANCE_ASSETS": "red, nir", "CLUSTER": "local:2", "SKIP_EXISTING": True}
+    parameters |= {"LST_BAND": 3, "UNIT": 1, "OVERWRITE": True, "UNCERTAINTY": True, "SCALE": 8}
+    job = provider.algorithm("downscalearchive").create().job(parameters, context)
+    assert (job["kind"], job["file"], job["lst_asset"]) == ("archive-list", scenes["guidance"], "lst")
+    assert (job["guidance_assets"], job["cluster"], job["skip_existing"]) == (["red", "nir"], "local:2", True)
+    scene = job["scene"]
+    assert scene["lst"] == {"band": 3, "unit": "K", "qc": "any"}
+    assert scene["guidance"] == [{"path": scenes["guidance"], "roles": ["red", "nir"], "qc": "any"}]
+    assert (scene["overwrite"], scene["uncertainty"], scene["scale"]) == (True, True, 8)
+    assert job["guidance_qc"] == "any"
 
 
 def test_files_are_described(run: Run, scenes: dict[str, Any], tmp_path: Path) -> None:

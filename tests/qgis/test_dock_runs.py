@@ -24,7 +24,7 @@ AddRaster = Callable[..., Any]
 def test_the_choice_of_auto_is_told(dock: GroklstDock, qtbot: Any, messages: Any) -> None:
     choose_method(dock, "auto")
     run(dock, qtbot)
-    assert messages(Qgis.MessageLevel.Success)[0].endswith(" On your rasters dms was best.")
+    assert messages(Qgis.MessageLevel.Success)[0].endswith("(Automatic: dms) is done after 1.5 s.")
     assert QgsProject.instance().layerTreeRoot().children()[0].name() == "MODIS LST ×4 (Automatic: dms)"
     text = dock.report.browser.toPlainText()
     assert "On your rasters dms was best." in text

@@ -30,9 +30,11 @@ def test_life_of_the_plugin(iface: MagicMock, fake_engine: Engine, qtbot: Any) -
     plugin.initGui()
     action = iface.mainWindow().findChild(QAction, "groklstAction")
     iface.addToolBarIcon.assert_called_once_with(action)
+    archive = iface.mainWindow().findChild(QAction, "groklstArchiveAction")
     train = iface.mainWindow().findChild(QAction, "groklstTrainAction")
     assert [call.args for call in iface.addPluginToRasterMenu.call_args_list] == [
         ("GrokLST", action),
+        ("GrokLST", archive),
         ("GrokLST", train),
     ]
     assert QgsApplication.processingRegistry().providerById("groklst") is not None
@@ -50,7 +52,7 @@ def test_life_of_the_plugin(iface: MagicMock, fake_engine: Engine, qtbot: Any) -
     plugin.unload()
     iface.removeDockWidget.assert_called_once_with(dock)
     iface.removeToolBarIcon.assert_called_once_with(action)
-    assert iface.removePluginRasterMenu.call_count == 2
+    assert iface.removePluginRasterMenu.call_count == 3
     iface.unregisterOptionsWidgetFactory.assert_called_once()
     assert QgsApplication.processingRegistry().providerById("groklst") is None
     qtbot.waitUntil(lambda: not EngineProcess.running)
