@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from groklst_engine.closed_loop import FEWEST, MIN_PIXELS, ClosedLoop, Trial, trials
+from groklst_engine.closed_loop import MIN_PIXELS, ClosedLoop, Trial, trials
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, log, warn
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
-from groklst_engine.methods.network import MIN_PIXELS as MIN_STATISTICS
+from groklst_engine.methods.network import MIN_PIXELS as FEWEST
 from groklst_engine.physics.indices import available
 
 MARGIN = 0.02
@@ -119,7 +119,7 @@ def _untried(job: DownscaleJob, loop: ClosedLoop, fallback: str, on_event: OnEve
     for name in job.candidates:
         spec = get_method(name)
         known = available(loop.roles).intersection(spec.roles)
-        if spec.kind == "network" and job.scale in (spec.scales or ()) and known and loop.whole >= MIN_STATISTICS:
+        if spec.kind == "network" and job.scale in (spec.scales or ()) and known and loop.whole >= FEWEST:
             reason = f"{small}: {CAUTIOUS:.0%} of the detail of {name} is kept."
             warn(on_event, reason)
             return Choice(name, CAUTIOUS, (), 0, loop.pixels, reason)

@@ -86,7 +86,7 @@ def test_little_evidence_draws_a_network_to_caution(tmp_path: Path) -> None:
     assert [trial.method for trial in choice.trials] == [BASELINE, FALLBACK, "groklst-small"], "16 pixels: no learner"
     (tmp_path / "tiny").mkdir()
     events: list[Event] = []
-    tiny = choose(small_job(tmp_path / "tiny", 5), events.append, CancelToken())
+    tiny = choose(small_job(tmp_path / "tiny", 7), events.append, CancelToken())  # 9 pixels: too few for statistics
     assert (tiny.method, tiny.detail, tiny.trials, tiny.scale) == ("groklst-small", CAUTIOUS, (), 0)
     assert [event.message for event in events if event.level == "warning"] == [tiny.reason]
 
