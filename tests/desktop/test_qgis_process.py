@@ -27,7 +27,7 @@ def qgis_process(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         # Debian's wrapper `qgis_process` adds an option that the program refuses
         command = [shutil.which("qgis_process.bin") or "qgis_process", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
 
     run("plugins", "enable", "groklst")
     return run
