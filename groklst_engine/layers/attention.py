@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
-from groklst_engine.layers.pooling import channel_mean_max
+from groklst_engine.layers.pooling import channel_mean_max, image_means
 
 
 class ChannelAttention(nn.Module):
@@ -28,8 +28,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        means = x.mean(dim=(2, 3), keepdim=True)
-        gates = torch.sigmoid(self.excite(F.relu(self.squeeze(means))))
+        gates = torch.sigmoid(self.excite(F.relu(self.squeeze(image_means(x)))))
         return x * gates
 
 
@@ -95,7 +94,7 @@ class PooledMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to gates from 0 to 1, ``(B, D, 1, 1)``."""
-        pools = x.mean(dim=(2, 3)), x.amax(dim=(2, 3))
+        pools = image_means(x).flatten(1), x.amax(dim=(2, 3))
         logits: Tensor = sum(self.excite(F.relu(self.squeeze(pool))) for pool in pools)
         return torch.sigmoid(logits)[..., None, None]
 

@@ -10,6 +10,27 @@ from torch import Tensor, nn
 from groklst_engine.layers.conv import same_conv
 
 
+def convolved(conv: nn.Module, x: Tensor) -> Tensor:
+    """A dilated convolution that keeps height and width, as a plain one over every ``dilation``-th pixel.
+
+    The same sums; processors are far quicker at it where each channel is on its own.
+    """
+    assert isinstance(conv, nn.Conv2d)
+    step, height, width = conv.dilation[0], *x.shape[-2:]
+    if step == 1 or x.device.type != "cpu":
+        same: Tensor = conv(x)
+        return same
+    margin = step * (conv.kernel_size[0] // 2)
+    x = F.pad(x, (margin, margin + -width % step, margin, margin + -height % step))
+    rows, columns = x.shape[-2] // step, x.shape[-1] // step
+    lines = x.permute(0, 2, 3, 1).reshape(len(x), rows, step, columns, step, -1)
+    phases = lines.permute(0, 2, 4, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)  # channels last in memory
+    found = F.conv2d(phases, conv.weight, conv.bias, groups=conv.groups).permute(0, 2, 3, 1)
+    rows, columns = found.shape[1:3]
+    lines = found.reshape(len(x), step, step, rows, columns, -1).permute(0, 3, 1, 4, 2, 5)
+    return lines.reshape(len(x), rows * step, columns * step, -1).permute(0, 3, 1, 2)[..., :height, :width]
+
+
 class LargeKernels(nn.Module):
     """Features of ever larger neighbourhoods, from depth-wise convolutions in a row.
 
@@ -36,7 +57,7 @@ class LargeKernels(nn.Module):
         """``(B, C, H, W)`` to one ``(B, C/2, H, W)`` for each kernel."""
         features = []
         for conv, reduce in zip(self.convs, self.reduce, strict=True):
-            x = conv(x)
+            x = convolved(conv, x)
             features.append(reduce(x))
         return features
 

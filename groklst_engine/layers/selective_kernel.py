@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from groklst_engine.layers.conv import conv_per_sample
 from groklst_engine.layers.dynamic_mlp import DynamicFilter, apply_generated
 from groklst_engine.layers.large_kernel import LargeKernels, ParallelKernels
-from groklst_engine.layers.pooling import POOLINGS, channel_mean_max
+from groklst_engine.layers.pooling import POOLINGS, channel_mean_max, image_means
 
 Shape = tuple[int, ...]
 WeightSource = Callable[[Shape], nn.Module]
@@ -119,7 +119,7 @@ class ChannelMasks(nn.Module):
 
     def forward(self, features: Sequence[Tensor], first: Tensor, second: Tensor) -> Sequence[Tensor]:
         """Features ``(B, C', H, W)`` to as many masks ``(B, C', 1, 1)`` from 0 to 1."""
-        means = torch.stack([feature.mean(dim=(2, 3)) for feature in features]).sum(dim=0)
+        means = torch.stack([image_means(feature).flatten(1) for feature in features]).sum(dim=0)
         squeezed = F.leaky_relu(self.squeeze(means), 0.2)  # not a ReLU: these few units could all start dead
         logits = apply_generated(squeezed, self.weights(first, second))
         shares = logits.reshape(len(logits), self.count, -1, 1, 1).softmax(dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,7 @@ from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.inference.device import placed
 from groklst_engine.inference.footprint import peak_bytes
+from groklst_engine.inference.fusion import without_batch_norm
 from groklst_engine.inference.precision import HalfPrecision, affordable, in_question
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
@@ -47,7 +48,7 @@ class NetworkDownscaler:
         normalization: Normalization = BY_SCENE,
     ) -> None:
         self.radius = radius
-        self._network = placed(in_units(network, normalization, wanted), options.device).eval()
+        self._network = placed(without_batch_norm(in_units(network, normalization, wanted)), options.device)
         self._normalization = normalization
         self._wanted = wanted
         self._roles = options.roles
@@ -181,6 +182,8 @@ def spec_of(name: str, path: Path) -> MethodSpec:
         network, _ = load_weights(path, options.scale)
         arguments = {name: value for name, value in card.arguments.items() if name != "reference_compat"}
         radius = architecture.radius(options.scale, **arguments)
+        if options.precision == "auto" and not architecture.bf16_ok:
+            options = replace(options, precision="float32")
         return NetworkDownscaler(network, card.roles, radius, options, card.units)
 
     return MethodSpec(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.init import init_he
-from groklst_engine.layers.pooling import channel_mean_max
+from groklst_engine.layers.pooling import channel_mean_max, image_means
 from groklst_engine.layers.resample import PixelShuffleUpsampler, up_bilinear
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -78,7 +78,7 @@ class SelectiveFusion(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """``(B, C, H, W)`` twice to the same shape."""
-        hidden = self.squeeze((first + second).mean(dim=(2, 3)))
+        hidden = self.squeeze(image_means(first + second).flatten(1))
         logits = torch.stack([excite(hidden) for excite in self.excite])
         weights = logits.softmax(dim=0)[..., None, None]
         return weights[0] * first + weights[1] * second

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from groklst_engine.layers.attention import EnhancedSpatialAttention
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.padding import padded
+from groklst_engine.layers.pooling import image_means
 from groklst_engine.layers.resample import PixelShuffleHead
 from groklst_engine.layers.transformer import LN2d, transposed_attention
 from groklst_engine.layers.window import WindowAttention
@@ -36,7 +37,7 @@ class SqueezeExciteSiLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        gates = torch.sigmoid(self.excite(F.silu(self.squeeze(x.mean(dim=(2, 3))))))
+        gates = torch.sigmoid(self.excite(F.silu(self.squeeze(image_means(x).flatten(1)))))
         return x * gates[..., None, None]
 
 

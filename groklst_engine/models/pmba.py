@@ -10,6 +10,7 @@ from groklst_engine.layers.conv import conv_prelu, same_conv
 from groklst_engine.layers.init import init_he
 from groklst_engine.layers.inputs import guided_inputs
 from groklst_engine.layers.padding import padded
+from groklst_engine.layers.pooling import image_means
 from groklst_engine.layers.projection import DenseProjection, Direction, projection
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -82,7 +83,7 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        gates = torch.sigmoid(self.excite(F.relu(self.squeeze(x.mean(dim=(2, 3))))))
+        gates = torch.sigmoid(self.excite(F.relu(self.squeeze(image_means(x).flatten(1)))))
         return x + x * gates[..., None, None]
 
 

@@ -54,7 +54,7 @@ class ModelSpec:
         receptive_radius: How many coarse pixels around a coarse pixel its fine pixels depend on, from a mapping of all
             arguments (``scale`` included); None when it is the whole image (global statistics), or depends on where
             the image begins (windows).
-        bf16_ok: Whether bfloat16 computation costs less than 0.05 K (root mean square).
+        bf16_ok: Whether bfloat16 is worth a try: False where it was seen to cost more than 0.05 K (root mean square).
         presets: Named sizes: arguments that differ from the defaults.
     """
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from groklst_engine.layers.conv import conv_per_sample
 from groklst_engine.layers.dynamic_mlp import apply_generated
+from groklst_engine.layers.large_kernel import convolved
 from groklst_engine.layers.padding import padded
-from groklst_engine.layers.pooling import CellMeans, channel_mean_max, pyramid_tokens
+from groklst_engine.layers.pooling import CellMeans, channel_mean_max, image_means, pyramid_tokens
 from groklst_engine.layers.projection import PROJECTION_GEOMETRY, DenseProjection
 from groklst_engine.layers.resample import PixelShuffleUpsampler, up_bicubic
 from groklst_engine.layers.transformer import DropPath
@@ -106,3 +108,19 @@ def test_padding_mirrors_where_it_can() -> None:
     assert padded(x, 4, at_least=4)[0, 0, 3].tolist() == [3, 4, 5, 5]
     assert padded(x, 4, "zeros")[0, 0].tolist() == [[0, 1, 2, 0], [3, 4, 5, 0], [0] * 4, [0] * 4]
     assert padded(x, 1) is x
+
+
+@pytest.mark.parametrize("size", [(12, 15), (13, 11)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_dilated_convolution_equals_plain_ones_over_every_third_pixel(batch: int, size: tuple[int, int]) -> None:
+    conv = nn.Conv2d(4, 4, 7, padding=9, dilation=3, groups=4).double()
+    x = torch.randn(batch, 4, *size, dtype=torch.double)
+    torch.testing.assert_close(convolved(conv, x), conv(x))
+
+
+def test_means_over_the_image_are_exact_in_half_precision() -> None:
+    x = (300 + torch.rand(2, 3, 60, 70, dtype=torch.double)).requires_grad_()
+    torch.testing.assert_close(image_means(x), x.mean((2, 3), keepdim=True))
+    torch.testing.assert_close(torch.autograd.grad(image_means(x).sum(), x)[0], torch.full_like(x, 1 / 4200))
+    half = image_means((x / 300).bfloat16()).double()
+    torch.testing.assert_close(half, (x / 300).mean((2, 3), keepdim=True), rtol=2**-8, atol=0)
