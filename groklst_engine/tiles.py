@@ -2,7 +2,8 @@
 
 A tile is a core, a ramp around it where neighbours are blended, and a halo around that which is computed and thrown
 away. All in coarse pixels, so that every tile begins at a coarse pixel's corner. A halo as wide as the method's
-radius makes a tile give the very bits of the whole raster; methods with global statistics get a ramp instead.
+radius makes a tile give the very bits of the whole raster; methods with global statistics get a ramp instead. Tiles
+end where the raster ends, so that a method meets the same edge in a tile as in the whole.
 
 A wide raster is done strip of columns by strip of columns, each from top to bottom, so that memory is bounded by the
 strip and not by the raster. A row of tiles in a strip is a piece: what is put together, written and resumed at once.
@@ -24,26 +25,33 @@ class Tile:
     """One tile.
 
     Attributes:
-        read: Window to read: core, ramp and halo; may reach beyond the raster.
+        core: Window that is its own.
+        read: Window to read: core, ramp and halo.
         keep: Window whose result counts: core and ramp, within the strip.
         piece: Which piece it belongs to, counted from 0 in the order of computation.
         last_in_piece: Whether the piece is complete with it.
     """
 
+    core: CoarseWindow
     read: CoarseWindow
     keep: CoarseWindow
     piece: int
     last_in_piece: bool
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Coarse pixels to be read: rows and columns."""
+        return self.read.bottom - self.read.top, self.read.right - self.read.left
+
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Covers a coarse raster with tiles of one shape.
+    """Covers a coarse raster with tiles.
 
     Attributes:
         height: Of the coarse raster.
         width: Of the coarse raster.
-        core: Side of a tile's core, in coarse pixels; cut to the raster's size.
+        core: Side of a tile's core, in coarse pixels; cut where the raster ends.
         halo: Width of the halo, in coarse pixels.
         ramp: Width, in coarse pixels, to which a tile reaches over its core's edge for blending.
         strip: Tiles side by side in a strip of columns; None: all.
@@ -72,9 +80,9 @@ class TilePlan:
 
     @property
     def side(self) -> tuple[int, int]:
-        """Coarse pixels of a tile's ``read`` window: rows and columns."""
-        tile = next(iter(self))
-        return tile.read.bottom - tile.read.top, tile.read.right - tile.read.left
+        """Coarse pixels of the largest ``read`` window: rows and columns."""
+        reach = self.core + 2 * (self.halo + self.ramp)
+        return min(reach, self.height), min(reach, self.width)
 
     @property
     def pieces(self) -> int:
@@ -92,16 +100,19 @@ class TilePlan:
         """Tiles from a piece on."""
         for piece in range(first_piece, self.pieces):
             window, row = self.final(piece), piece % self.rows
-            top, bottom = self._span(row, self.height)
             # a tile reaches over its left edge, so that the one left of the strip is blended into it
             first, last = self._strip_columns(piece)
             for column in range(max(0, first - 1) if self.ramp else first, last):
-                left, right = self._span(column, self.width)
+                left, right = self._span(column, self.width, self.ramp)
                 yield Tile(
+                    core=CoarseWindow(*self._span(row, self.height), *self._span(column, self.width)),
                     read=CoarseWindow(
-                        *self._extended(row, self.height, self.rows), *self._extended(column, self.width, self.columns)
+                        *self._span(row, self.height, self.ramp + self.halo),
+                        *self._span(column, self.width, self.ramp + self.halo),
                     ),
-                    keep=CoarseWindow(top, bottom, max(left, window.left), min(right, window.right)),
+                    keep=CoarseWindow(
+                        *self._span(row, self.height, self.ramp), max(left, window.left), min(right, window.right)
+                    ),
                     piece=piece,
                     last_in_piece=column == last - 1,
                 )
@@ -123,8 +134,9 @@ class TilePlan:
         Raised cosines that sum to 1 with the neighbours'. Constant within a coarse pixel, so that blending two
         coarse-consistent results gives a coarse-consistent one.
         """
-        rows = self._weights_1d(tile.read.top, tile.keep.top, tile.keep.bottom, self.height, self.rows)
-        columns = self._weights_1d(tile.read.left, tile.keep.left, tile.keep.right, self.width, self.columns)
+        core, keep = tile.core, tile.keep
+        rows = self._weights_1d(core.top, core.bottom, keep.top, keep.bottom, self.height)
+        columns = self._weights_1d(core.left, core.right, keep.left, keep.right, self.width)
         return np.outer(rows, columns).astype(np.float32)
 
     @property
@@ -140,26 +152,19 @@ class TilePlan:
         """How many coarse rows or columns are final once ``index`` of ``count`` rows or columns of tiles are there."""
         return size if index == count else max(0, index * self.core - self.ramp)
 
-    def _span(self, index: int, size: int) -> tuple[int, int]:
-        return max(0, index * self.core - self.ramp), min(size, (index + 1) * self.core + self.ramp)
+    def _span(self, index: int, size: int, margin: int = 0) -> tuple[int, int]:
+        """First and last + 1 of a core's rows or columns, with a margin, within the raster."""
+        return max(0, index * self.core - margin), min(size, (index + 1) * self.core + margin)
 
-    def _margin(self, count: int) -> int:
-        return self.halo + (self.ramp if count > 1 else 0)
-
-    def _extended(self, index: int, size: int, count: int) -> tuple[int, int]:
-        margin = self._margin(count)
-        return index * self.core - margin, index * self.core + min(self.core, size) + margin
-
-    def _weights_1d(self, read: int, start: int, stop: int, size: int, count: int) -> NDArray[np.float64]:
+    def _weights_1d(self, first: int, last: int, start: int, stop: int, size: int) -> NDArray[np.float64]:
+        """From ``start`` to ``stop``, of the core from ``first`` to ``last``."""
         weights = np.ones(stop - start)
         if self.ramp == 0:
             return weights
         centres = np.arange(start, stop) + 0.5
-        first = read + self._margin(count)
-        last = first + self.core
         if first > 0:
             weights *= self._risen(centres - first)
-        if last < size:  # not where the window ends: the raster may end within the ramp
+        if last < size:
             weights *= self._risen(last - centres)
         return weights
 

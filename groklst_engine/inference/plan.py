@@ -51,7 +51,7 @@ def plan_tiles(coarse: Grid, scale: int, radius: int | None, correction: int, co
     if radius is not None:
         return TilePlan(height, width, core, halo=radius + correction, strip=_strip(core, scale))
     if core >= max(height, width):
-        return TilePlan(height, width, core, GLOBAL_HALO)  # one tile, its edges mirrored as those of several are
+        return TilePlan(height, width, core, halo=0)  # one tile
     core = max(core, 2 * GLOBAL_RAMP)
     return TilePlan(height, width, core, GLOBAL_HALO, GLOBAL_RAMP, _strip(core, scale))
 

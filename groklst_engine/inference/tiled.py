@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import groupby, islice, takewhile
 from operator import itemgetter
 
 import numpy as np
@@ -107,8 +107,9 @@ class TileRun:
     def read(self) -> Iterator[_Work]:
         """In the reading thread: what is to be computed."""
         tiles = takewhile(lambda tile: tile.piece < self.pieces.stop, self.plan.tiles(self.pieces.start))
-        while group := tuple(islice(tiles, self.settings.batch)):
-            yield self._work(group)
+        for _, alike in groupby(tiles, lambda tile: tile.shape):
+            while group := tuple(islice(alike, self.settings.batch)):
+                yield self._work(group)
 
     def _work(self, tiles: tuple[Tile, ...]) -> _Work:
         masks: list[NDArray[np.bool_] | None] = []

@@ -54,8 +54,8 @@ RIDGE = 0.01
 EXTRAPOLATION = 0.25
 """How far, as a share of its samples' range, a leaf may predict beyond them."""
 
-WINDOW = 20
-STEP = 15
+WINDOW = 12
+STEP = 9
 """Side of a moving window and distance to the next, in coarse pixels; where two overlap they are blended."""
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rasters import fine, job_for
+from rasters import cropped, fine, job_for
 from torch import Tensor, nn
 
-from groklst_engine.data.synthetic import ScenePaths
+from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.events import CancelToken, Event
 from groklst_engine.inference import plan, tiled
 from groklst_engine.inference.footprint import peak_bytes
@@ -46,21 +46,22 @@ def sizes_said(job: Any) -> list[str]:
 
 
 def test_tiles_shrink_to_the_cap(
-    clear: ScenePaths, local_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    landscape: SyntheticScene, local_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs, options = (clear.lst, clear.guidance, clear.dem), {"method": str(local_network), "precision": "float32"}
+    paths = cropped(landscape, 192, tmp_path, 4)
+    inputs, options = (paths.lst, paths.guidance, paths.dem), {"method": str(local_network), "precision": "float32"}
     whole = fine(*inputs, output=tmp_path / "whole.tif", **options)
     monkeypatch.setattr(plan, "SMALLEST_CORE", 4)
     monkeypatch.setattr(plan, "free_bytes", lambda cap: cap * 1e9)
-    job = job_for(*inputs, output=tmp_path / "capped.tif", memory=0.265, **options)
+    job = job_for(*inputs, output=tmp_path / "capped.tif", memory=0.27, **options)
     said = sizes_said(job)
     assert said
     assert "tiles are" in said[-1]
-    assert np.array_equal(fine(*inputs, output=tmp_path / "c.tif", memory=0.265, **options), whole)
+    assert np.array_equal(fine(*inputs, output=tmp_path / "c.tif", memory=0.27, **options), whole)
 
 
 def test_the_smallest_tiles_that_do_not_fit_are_tried_and_said(clear: ScenePaths, tmp_path: Path) -> None:
-    said = sizes_said(job_for(clear.lst, output=tmp_path / "fine.tif", method="bicubic", memory=0.01))
+    said = sizes_said(job_for(clear.lst, output=tmp_path / "fine.tif", method="bicubic", memory=0.2595))
     assert any("smallest tiles" in sentence for sentence in said)
 
 
@@ -86,7 +87,7 @@ def test_a_tile_that_does_not_fit_is_halved(
 ) -> None:
     whole = fine(clear.lst, output=tmp_path / "whole.tif", method="bicubic")
     monkeypatch.setattr(interpolation, "Interpolation", Greedy)
-    monkeypatch.setattr(Greedy, "fits", 130**2)  # 12 + 2 × 6 coarse pixels do, 24 + 2 × 6 do not
+    monkeypatch.setattr(Greedy, "fits", 80**2)  # 12 + 6 coarse pixels do, 24 do not
     monkeypatch.setattr(Greedy, "raised", error)
     monkeypatch.setattr("groklst_engine.predict.SMALLEST_CORE", 4)
     events: list[Event] = []
@@ -108,16 +109,16 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 def test_a_batch_that_does_not_fit_is_halved(
     clear: ScenePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fine(clear.lst, output=tmp_path / "whole.tif", method="bicubic", tile=32)
+    whole = fine(clear.lst, output=tmp_path / "whole.tif", method="bicubic", scale=8, tile=32)
     monkeypatch.setattr(interpolation, "Interpolation", Greedy)
-    monkeypatch.setattr(Greedy, "fits", 2 * 80**2)  # two tiles of 8 + 2 × 6 coarse pixels
+    monkeypatch.setattr(Greedy, "fits", 2 * 64**2)  # two tiles of 4 + 2 × 2 coarse pixels
     plain = tiled.Settings
     monkeypatch.setattr("groklst_engine.predict.Settings", lambda *a, **k: plain(*a, **{**k, "batch": 8}))
     events: list[Event] = []
-    downscale(job_for(clear.lst, output=tmp_path / "b.tif", method="bicubic", tile=32), events.append)
+    downscale(job_for(clear.lst, output=tmp_path / "b.tif", method="bicubic", scale=8, tile=32), events.append)
     said = [event.message for event in events if "at once from here on" in event.message]
     assert [sentence.split()[4] for sentence in said] == ["4", "2"]
-    assert np.array_equal(fine(clear.lst, output=tmp_path / "c.tif", method="bicubic", tile=32), whole)
+    assert np.array_equal(fine(clear.lst, output=tmp_path / "c.tif", method="bicubic", scale=8, tile=32), whole)
 
 
 @pytest.mark.parametrize("where", ["read", "compute", "write"])

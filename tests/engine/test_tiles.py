@@ -65,18 +65,26 @@ def test_missing_pixels_stay_missing_and_harm_no_other(ramp: int) -> None:
 
 
 @every_plan
-def test_all_tiles_have_one_shape_and_their_halo(plan: TilePlan) -> None:
+def test_tiles_have_their_halo_and_end_with_the_raster(plan: TilePlan) -> None:
     tiles = list(plan)
     assert len(tiles) == len(plan)
     assert len(plan) == plan.rows * plan.columns or (plan.strip and plan.ramp)
-    shapes = {(t.read.bottom - t.read.top, t.read.right - t.read.left) for t in tiles}
-    assert len(shapes) == 1
+    margin = plan.halo + plan.ramp
     for tile in tiles:
-        assert tile.keep.top - tile.read.top >= plan.halo
-        assert tile.read.bottom - tile.keep.bottom >= plan.halo
-        assert tile.keep.left - tile.read.left >= plan.halo
-        assert tile.read.right - tile.keep.right >= plan.halo
+        core, read = tile.core, tile.read
+        assert (read.top, read.bottom) == (max(0, core.top - margin), min(plan.height, core.bottom + margin))
+        assert (read.left, read.right) == (max(0, core.left - margin), min(plan.width, core.right + margin))
+        for window in (core, tile.keep):
+            assert read.top <= window.top < window.bottom <= read.bottom
+            assert read.left <= window.left < window.right <= read.right
     assert sum(tile.last_in_piece for tile in tiles) == plan.pieces
+
+
+@every_plan
+def test_no_tile_is_larger_than_the_side_that_memory_is_planned_for(plan: TilePlan) -> None:
+    rows, columns = plan.side
+    assert max(tile.shape[0] for tile in plan) <= rows <= plan.height
+    assert max(tile.shape[1] for tile in plan) <= columns <= plan.width
 
 
 @every_plan
