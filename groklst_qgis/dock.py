@@ -146,7 +146,7 @@ class GroklstDock(QgsDockWidget):
         self.mask_combo.setToolTip("Layer that is 1 where LST and guidance are clear, and 0 under clouds")
         self.mask_combo.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.mask_combo.setAllowEmptyLayer(True, "None")
-        self.mask_combo.setLayer(None)
+        self.mask_combo.setCurrentIndex(0)
         for combo in (self.lst_combo, self.band_combo, self.mask_combo):  # names may be long; they show in the list
             combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.unit_combo = QComboBox()

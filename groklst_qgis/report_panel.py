@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 from .words import duration
 
 _SCORES = (("RMSE", "rmse"), ("MAE", "mae"), ("Bias", "bias"), ("CC", "cc"), ("RSD", "rsd"))
-_TRIAL_COLUMNS = (("Method", "left"), ("RMSE", "right"), ("Detail kept", "right"), ("RMSE so", "right"))
+_TRIAL_COLUMNS = (("Method", "left"), ("RMSE", "right"), ("Detail", "right"), ("With it", "right"))
 _EMPTY = "<p>The report of a run appears here.</p>"
 
 
@@ -82,7 +82,8 @@ def _choice(choice: dict[str, Any]) -> str:
         parts.append(f'<table width="100%" cellpadding="2"><tr>{head}</tr>{rows}</table>')
         parts.append(
             f"<p>Tried one scale up, by a factor of {choice['scale']}, on {choice['pixels']} coarse pixels; RMSE in K. "
-            "One scale down, about half of the detail that is best there is right: with that, methods are compared.</p>"
+            "About half of the detail that is best there is best one scale down. With it, methods are compared; one "
+            "that learns from the scene has to be clearly better than a network.</p>"
         )
     return "".join(parts)
 

@@ -40,7 +40,7 @@ class SensorBox(QgsCollapsibleGroupBox):
         self.emissivity.setObjectName("emissivityLayerCombo")
         self.emissivity.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.emissivity.setAllowEmptyLayer(True, "1 everywhere")
-        self.emissivity.setLayer(None)
+        self.emissivity.setCurrentIndex(0)
         self.emissivity.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.emissivity.setToolTip("Layer with the emissivity, 0 to 1; without one it is 1 everywhere")
         self.strength = _percent("strengthSpin", 1, 100, 100)
