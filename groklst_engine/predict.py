@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.inference.device import choose_device
 from groklst_engine.inference.fingerprint import TAG, fingerprint
+from groklst_engine.inference.footprint import tiles_at_once
 from groklst_engine.inference.plan import SMALLEST_CORE, first_core, fitting, plan_tiles
 from groklst_engine.inference.resume import Checkpoint
 from groklst_engine.inference.scene import SceneReader
@@ -347,7 +348,8 @@ def _computing(
         progress(on_event, 0.0, "Learning from the scene")
         method.fit(scene.sample(cancel), part(on_event, 0.02, spec.fit_share), cancel)
     reader, correction = scene.reader, Correction.of(job) if spec.consistent else None
-    settings = Settings(method, correction, job.scale, pinned=choose_device(job.device).type == "cuda")
+    device = choose_device(job.device)
+    settings = Settings(method, correction, job.scale, pinned=device.type == "cuda")
     radii = method.radius, correction.radius if correction else 0
     planned = partial(plan_tiles, reader.pair.coarse, job.scale, *radii)
     core = checkpoint.core or first_core(job.scale, job.tile)
@@ -359,7 +361,8 @@ def _computing(
         with closing(InputComparison(job.lst, reader.pair.fine, job.scale, reader.lst.unit)) as comparison:
             try:
                 told = part(on_event, spec.fit_share, 0.9)
-                yield _run_for(job)(settings, plan, scene, writer, comparison, checkpoint, told)
+                run = replace(settings, batch=tiles_at_once(device, method, plan))
+                yield _run_for(job)(run, plan, scene, writer, comparison, checkpoint, told)
                 return comparison.comparison()
             except (RuntimeError, MemoryError) as error:
                 if plan.core < 2 * SMALLEST_CORE or not is_out_of_memory(error):

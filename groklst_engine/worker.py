@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
+
 from groklst_engine.errors import GroklstError, InputError, is_out_of_memory
 from groklst_engine.events import CancelToken, Event, OnEvent
 from groklst_engine.jobs import (
@@ -36,6 +38,9 @@ from groklst_engine.overview_jobs import ModelsJob, PreviewJob, StepTimeJob
 from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.training_jobs import BenchmarkJob, PrepareJob, StatisticsJob, TrainJob
 from groklst_engine.weights_jobs import WeightsJob
+
+NICE = 5
+"""Niceness of a worker where there is one: less urgent than what a person looks at, more than what runs idly."""
 
 
 def run_job(job: Job, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -180,6 +185,12 @@ def _listen(cancel: CancelToken) -> None:
     cancel.cancel()
 
 
+def _step_back() -> None:
+    """Leave the processor to whoever needs it at once: QGIS shall stay responsive beside a network on all cores."""
+    process = psutil.Process()
+    process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(NICE, process.nice()))
+
+
 def _read_job(path: Path) -> Job:
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -196,6 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     if len(arguments) != 1:
         print("usage: python -m groklst_engine.worker JOB.json", file=sys.stderr)
         return 2
+    _step_back()
     # A terminated job still runs its clean-up, so that no partial output stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     cancel = CancelToken()

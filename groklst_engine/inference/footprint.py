@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from groklst_engine.inference.pipeline import DEPTH
+from groklst_engine.methods.base import Downscaler
 from groklst_engine.tiles import TilePlan
 
 SHARE = 0.8
@@ -20,6 +21,9 @@ SHARE = 0.8
 
 CACHE = 256e6
 """Bytes of GDAL's cache of blocks."""
+
+MOST_AT_ONCE = 8
+"""Tiles that fill any GPU; more would only wait in memory for each other."""
 
 _AT_WORK = 2 * DEPTH + 2  # batches and results that wait, are read, computed or written
 _PIECES = 6  # copies of a row of tiles while it is put together, compared and compressed
@@ -85,6 +89,21 @@ def run_bytes(plan: TilePlan, scale: int, bands: int, tile: int) -> float:
     waiting = _AT_WORK * (bands + 2) * rows * columns * scale**2 * 4
     width = min(plan.width, (plan.strip or plan.columns) * plan.core) * scale
     return tile + waiting + _PIECES * width * plan.core * scale * 4 + CACHE
+
+
+def tiles_at_once(device: torch.device, method: Downscaler, plan: TilePlan) -> int:
+    """How many tiles are computed at once: as many as a GPU has memory for; a processor gains nothing by several.
+
+    Args:
+        device: Where networks run.
+        method: Whose ``footprint``, where it has one, tells what a tile takes.
+        plan: The tiles.
+    """
+    measure = getattr(method, "footprint", None)
+    if device.type != "cuda" or measure is None:
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(MOST_AT_ONCE, int(SHARE * free) // int(measure(*plan.side))))
 
 
 def free_bytes(cap: float | None) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.events import CancelToken, Event
-from groklst_engine.inference import plan, tiled
+from groklst_engine.inference import plan
 from groklst_engine.inference.footprint import peak_bytes
 from groklst_engine.inference.pipeline import run_pipeline
 from groklst_engine.methods import interpolation
@@ -112,8 +112,7 @@ def test_a_batch_that_does_not_fit_is_halved(
     whole = fine(clear.lst, output=tmp_path / "whole.tif", method="bicubic", scale=8, tile=32)
     monkeypatch.setattr(interpolation, "Interpolation", Greedy)
     monkeypatch.setattr(Greedy, "fits", 2 * 64**2)  # two tiles of 4 + 2 × 2 coarse pixels
-    plain = tiled.Settings
-    monkeypatch.setattr("groklst_engine.predict.Settings", lambda *a, **k: plain(*a, **{**k, "batch": 8}))
+    monkeypatch.setattr("groklst_engine.predict.tiles_at_once", lambda *_: 8)
     events: list[Event] = []
     downscale(job_for(clear.lst, output=tmp_path / "b.tif", method="bicubic", scale=8, tile=32), events.append)
     said = [event.message for event in events if "at once from here on" in event.message]
