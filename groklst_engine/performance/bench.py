@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from groklst_engine.errors import OutputError
+from groklst_engine.errors import Cancelled, OutputError
 from groklst_engine.events import CancelToken, OnEvent, log, progress
 from groklst_engine.inference.device import choose_device
 from groklst_engine.methods import get_method
@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[Table, Callable[[BenchJob, Path, OnEvent, CancelToken], I
 
 
 def bench(job: BenchJob, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
-    """Measure what the job asks for; each table is written as soon as it is complete.
+    """Measure what the job asks for; the tables are written row by row.
 
     Returns:
         ``tables``, the rows by kind; ``pages``, the tables in Markdown by kind; ``files``.
@@ -38,30 +38,37 @@ def bench(job: BenchJob, on_event: OnEvent, cancel: CancelToken) -> dict[str, An
     Raises:
         GroklstError: Something cannot be measured as asked.
         OutputError: The tables cannot be written.
-        Cancelled: ``cancel`` was raised; tables that are complete stay.
+        Cancelled: ``cancel`` was raised; what was measured until then stays.
     """
     _check(job)
-    result: dict[str, Any] = {"tables": {}, "pages": {}, "files": []}
-    for what, share in in_turn(job.what, on_event):
-        table, measure = KINDS[what]
-        known = machine.document()
-        rows: list[Row] = []
-        with tempfile.TemporaryDirectory(dir=job.output, prefix=".scenes-") as folder:
-            for row in measure(job, Path(folder), share, cancel):
-                rows.append(row)
-                log(on_event, table.line(row))
-        page = table.page(rows, known["facts"], known["command"])
-        text = to_text({**known, "job": job.model_dump(mode="json"), "rows": rows}, indent=1)
-        try:
-            for path, content in zip(_files(job, what), (text, page), strict=True):
-                write_whole(path, content)
-        except OSError as error:
-            raise OutputError(f"Writing to '{job.output}' failed: check folder and disk space.") from error
-        result["tables"][what] = rows
-        result["pages"][what] = page
-        result["files"] += map(str, _files(job, what))
+    tables: dict[str, list[Row]] = {}
+    pages: dict[str, str] = {}
+    try:
+        for what, share in in_turn(job.what, on_event):
+            table, measure = KINDS[what]
+            known = machine.document()
+            rows = tables[what] = []
+            with tempfile.TemporaryDirectory(dir=job.output, prefix=".scenes-") as folder:
+                for row in measure(job, Path(folder), share, cancel):
+                    rows.append(row)
+                    log(on_event, table.line(row))
+                    pages[what] = table.page(rows, known["facts"], known["command"])
+                    _write(job, what, {**known, "job": job.model_dump(mode="json"), "rows": rows}, pages[what])
+    except Cancelled as error:
+        if pages:
+            raise Cancelled(f"Cancelled; what was measured until then is in '{job.output}'.") from error
+        raise
     progress(on_event, 1.0, "Done")
-    return result
+    files = [str(path) for what in pages for path in _files(job, what)]
+    return {"tables": tables, "pages": pages, "files": files}
+
+
+def _write(job: BenchJob, what: str, document: dict[str, Any], page: str) -> None:
+    try:
+        for path, text in zip(_files(job, what), (to_text(document, indent=1), page), strict=True):
+            write_whole(path, text)
+    except OSError as error:
+        raise OutputError(f"Writing to '{job.output}' failed: check folder and disk space.") from error
 
 
 def _check(job: BenchJob) -> None:

@@ -25,16 +25,18 @@ KERNELS = {"nearest": "nearest", "bilinear": "bilinear", "bicubic": "cubic"}
 
 TABLE = Table(
     "Pipeline",
-    "A run from files to a file, each in a process of its own. *Bare*: as many tiles as it has, times the median "
-    f"of {2 * FORWARDS} computations of one that is in memory already, half of them before the run and half of "
-    "them after it. *÷ bare*: what reading, correcting, comparing and writing add. *CPU ÷ bare*: the same in "
-    "processor time, which other programs on the machine disturb less. *GDAL's warp* writes the same kind of file "
-    "from the same input, by turns with ours. Medians of the rounds.",
+    "A run from files to a file, each in a process of its own. *Bare*: the computation of all its tiles by "
+    f"the median of {2 * FORWARDS} computations of the first, which is in memory already, half of them before the run "
+    "and half of them after it. *÷ bare*: what reading, correcting, comparing and writing add. *CPU ÷ bare*: the same "
+    "in processor time, which other programs on the machine disturb less. *With halo*: pixels that are computed for "
+    "each that is kept. *GDAL's warp* writes the same kind of file from the same input, by turns with ours. Medians "
+    "of the rounds.",
     (
         Column("method", "method"),
         Column("size", "output (px)"),
         Column("tiles", "tiles"),
         Column("side", "tile (px)"),
+        Column("with_halo", "with halo", 2),
         Column("batch", "at once"),
         Column("seconds", "run (s)", 2),
         Column("setup", "of that before the tiles (s)", 2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,4 +123,5 @@ def _serve(caller: Connection, function: Callable[..., Row], arguments: Mapping[
     except GroklstError as error:
         tell(error)
     except Exception as error:
+        traceback.print_exc()
         tell(GroklstError(describe(error)[1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import torch
 from rasterio.warp import Resampling, reproject
 
 from groklst_engine.events import CancelToken, OnEvent
+from groklst_engine.grid import CoarseWindow
 from groklst_engine.inference.tiled import TiledRun
 from groklst_engine.jobs import DownscaleJob
+from groklst_engine.methods.base import Batch
 from groklst_engine.performance.cost import Cost, cost_of, peak_memory, peak_of_gpu
 from groklst_engine.performance.scenes import Inputs
 from groklst_engine.performance_jobs import BenchJob
@@ -52,7 +54,8 @@ def measured_run(
 
     Returns:
         ``seconds`` and ``cpu`` of the whole run, ``setup`` seconds before its first tile, ``bare`` seconds of the
-        computation of as many tiles, ``tiles``, their ``side``, and gigabytes at the highest.
+        computation of as many pixels, ``tiles``, their ``side``, pixels computed ``with_halo`` for each that is kept,
+        and gigabytes at the highest.
 
     Raises:
         GroklstError: As ``downscale()``.
@@ -62,16 +65,17 @@ def measured_run(
         torch.set_num_threads(threads)
     work = downscaling(job, on_event, cancel)
     setup, run = cost_of(lambda: next(work))
-    forward = _forward(run) if forwards else None
-    times = _repeated(forward, forwards, cancel)
+    batch = next(read.batch for read in run.read() if read.batch is not None) if forwards else None
+    times = _forwards(run, batch, forwards, cancel)
 
     def finish() -> None:
         run.run(cancel)
         next(work, None)
 
     rest, _ = cost_of(finish)
-    times += _repeated(forward, forwards, cancel)
-    batches = len(run.plan) / run.settings.batch
+    times += _forwards(run, batch, forwards, cancel)
+    pixels = sum(_pixels(tile.read) for tile in run.plan)
+    batches = 0.0 if batch is None else pixels / batch.lst.numel()  # tiles at the raster's rim are smaller
     gpu = peak_of_gpu()
     whole = setup + rest
     return {
@@ -82,24 +86,24 @@ def measured_run(
         "bare_cpu": batches * statistics.median(cost.cpu for cost in times) if times else None,
         "tiles": len(run.plan),
         "side": run.plan.core * job.scale,
+        "with_halo": pixels / (run.plan.height * run.plan.width),
         "batch": run.settings.batch,
         "peak_gigabytes": peak_memory() / 1e9,
         "gpu_gigabytes": None if gpu is None else gpu / 1e9,
     }
 
 
-def _forward(run: TiledRun) -> Callable[[], object]:
-    """Computes the first batch of a run, which is in memory already."""
-    batch = next(work.batch for work in run.read() if work.batch is not None)
-    return lambda: run.settings.method(batch)
-
-
-def _repeated(forward: Callable[[], object] | None, times: int, cancel: CancelToken) -> list[Cost]:
+def _forwards(run: TiledRun, batch: Batch | None, times: int, cancel: CancelToken) -> list[Cost]:
+    """What the bare computation of a batch costs, again and again."""
     costs: list[Cost] = []
-    for _ in range(times if forward else 0):
+    while batch is not None and len(costs) < times:
         cancel.check()
-        costs.append(cost_of(forward)[0])  # type: ignore[arg-type]
+        costs.append(cost_of(partial(run.settings.method, batch))[0])
     return costs
+
+
+def _pixels(window: CoarseWindow) -> int:
+    return (window.bottom - window.top) * (window.right - window.left)
 
 
 def measured_warp(
