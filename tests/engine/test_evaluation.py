@@ -139,7 +139,7 @@ def test_standard_errors_are_held_against_the_truth(
     clear: ScenePaths, cloudy: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In each row, pooled in the means, and named where there are none."""
-    options = {"scales": (2, 16), "methods": ("bicubic-ibp",), "uncertainty": True, "report": tmp_path / "report"}
+    options = {"scales": (2, 24), "methods": ("bicubic-ibp",), "uncertainty": True, "report": tmp_path / "report"}
     result = evaluate(EvaluateJob(scenes=(scene(clear), scene(cloudy, "hills")), **options)).to_json()
     rows = [row for row in result["rows"] if row["scale"] == 2]
     assert len(rows) == 4
@@ -149,10 +149,10 @@ def test_standard_errors_are_held_against_the_truth(
     assert mean["with_sigma"] == 2
     shares = [row["within_1_sigma"] for row in rows if row["method"] == "bicubic-ibp"]
     assert mean["within_1_sigma"] == pytest.approx(np.mean(shares), abs=0.03), "as many pixels of each"
-    assert result["without_sigma"] == ["valley x16", "hills x16"], "6 x 6 coarse pixels"
-    assert all(row["within_1_sigma"] is None for row in result["rows"] if row["scale"] == 16)
+    assert result["without_sigma"] == ["valley x24", "hills x24"], "4 x 4 coarse pixels"
+    assert all(row["within_1_sigma"] is None for row in result["rows"] if row["scale"] == 24)
     with (tmp_path / "report" / "scores.csv").open(newline="") as file:
-        assert {row["within_1_sigma"] for row in csv.DictReader(file) if row["scale"] == "16"} == {""}
-    command = ["evaluate", "--lst", str(clear.truth), "--scales", "16", "--methods", "bicubic", "--uncertainty"]
+        assert {row["within_1_sigma"] for row in csv.DictReader(file) if row["scale"] == "24"} == {""}
+    command = ["evaluate", "--lst", str(clear.truth), "--scales", "24", "--methods", "bicubic", "--uncertainty"]
     assert main(command) == 0
     assert "No standard error, because too small" in capsys.readouterr().out
