@@ -14,7 +14,7 @@ from groklst_engine.tiles import TilePlan
 TILE = 768
 """Fine pixels per side of a tile's core."""
 
-MIN_CORE = 112
+MIN_CORE = 96
 """Coarse pixels per side of a core below which too much of a tile would be halo."""
 
 SMALLEST_CORE = 16
