@@ -130,11 +130,17 @@ def show_benchmark(result: Mapping[str, Any]) -> str:
     """What ``groklst benchmark`` says: the main table in short, and where the rest is."""
     heads = {"rmse": "RMSE (K)", "cc": "CC", "rmse_to_bicubic": "÷ bicubic"}
     rows = (
-        (row["label"], f"x{row['scale']}", *(row["scores"][score] for score in heads), row["mean_rank"])
+        (
+            row["label"],
+            f"x{row['scale']}",
+            *(row["scores"][score] for score in heads),
+            f"{row['cpu_seconds_per_mpx']:.1f}",
+            row["mean_rank"],
+        )
         for row in result["rows"]
         if row["main"]
     )
-    lines = [table(("method", "scale", *heads.values(), "mean rank"), rows), ""]
+    lines = [table(("method", "scale", *heads.values(), "CPU s per Mpx", "mean rank"), rows), ""]
     lines += [f"left out: {sentence}" for sentence in result["left_out"]]
     return "\n".join([*lines, *(f"{kind}: {path}" for kind, path in result["files"].items())])
 

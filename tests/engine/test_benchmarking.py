@@ -295,6 +295,7 @@ def test_methods_on_scenes(manifest: Path, tmp_path: Path, capsys: pytest.Captur
     assert "published" not in text
     assert main([*command, "--regions", "valley", "--overwrite"]) == 0
     shown = capsys.readouterr().out
+    assert "CPU s per Mpx" in shown.splitlines()[0]
     assert f"markdown: {output / 'table.md'}" in shown
     assert re.search(r"GrokLST small +x8 +\d", shown)
 
