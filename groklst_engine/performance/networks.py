@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from groklst_engine.bands import Role
 from groklst_engine.data.synthetic import synthetic_scene
-from groklst_engine.errors import ModelError
-from groklst_engine.events import CancelToken, OnEvent
+from groklst_engine.errors import Cancelled, GroklstError, ModelError
+from groklst_engine.events import CancelToken, OnEvent, warn
 from groklst_engine.inference.device import choose_device, placed
 from groklst_engine.inference.fusion import without_batch_norm
 from groklst_engine.inference.pipeline import stoppable
@@ -52,7 +52,7 @@ TABLE = Table(
         Column("network", "network"),
         Column("weights", "weights"),
         Column("image", "image"),
-        Column("gigaflop", "GFLOP", 0),
+        Column("gigaflop", "GFLOP", 1),
         Column("published_seconds", "published way (s)", 3),
         Column("float32_seconds", "float32 (s)", 3),
         Column("bf16_seconds", "bf16 (s)", 3),
@@ -67,12 +67,17 @@ TABLE = Table(
 
 
 def measure(job: BenchJob, folder: Path, on_event: OnEvent, cancel: CancelToken) -> Iterator[Row]:
-    """A row for each network, side and batch."""
+    """A row for each network, side and batch; one that fails stops no other."""
     names = job.networks or (*shipped_weights(), *list_models())
     for name, of_name in in_turn(names, on_event):
         for (side, batch), share in in_turn(list(product(job.sides, job.batches)), of_name):
             arguments = {"name": name, "scale": job.scale, "side": side, "batch": batch, "device": job.device}
-            yield apart(forward_pass, {**arguments, "rounds": job.rounds}, share, cancel)
+            try:
+                yield apart(forward_pass, {**arguments, "rounds": job.rounds}, share, cancel)
+            except Cancelled:
+                raise
+            except GroklstError as error:  # such as an image too small for its windows
+                warn(on_event, f"'{name}' is left out: {error}")
 
 
 def weights_file(name: str) -> Path | None:
