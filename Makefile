@@ -87,8 +87,8 @@ package:  ## dist/groklst-<version>.zip: the plugin with the engine and its weig
 	@test $$(du -k dist/groklst-$(VERSION).zip | cut -f 1) -lt 25000 || { echo "The zip must stay below 25 MB."; exit 1; }
 
 weights: setup-engine  ## train the shipped weights again; DATA= the folder of the scenes
-	$(call train,small,guided-residual,1200,Small guided network)
-	$(call train,large,guided-context,1000,Larger guided network that weighs guidance by how well it fits the LST nearby$(COMMA))
+	$(call train,small,guided-residual,1200,0.002,Small guided network)
+	$(call train,large,guided-context,1000,0.001,Larger guided network that weighs guidance by how well it fits the LST nearby$(COMMA))
 
 # Each region is scored by networks that have not seen it: its whole group is held out.
 GROUP_1 = lethbridge+losangeles+newyork+paraiba
@@ -99,10 +99,10 @@ COMMA := ,
 
 define train
 	.venv/bin/groklst train --scenes weights/groklst.scenes.json --data-root "$(DATA)" --model $(2) \
-		--roles blue,green,red,nir,swir1,swir2,ndvi,ndwi,ndbi,dem --scales 2,3,4,8 --iterations $(3) \
+		--roles blue,green,red,nir,swir1,swir2,ndvi,ndwi,ndbi,dem --scales 2,3,4,8 --iterations $(3) --learning-rate $(4) \
 		--augment flips,turns,gains,noise,blur,shift --score-scales 2,4,8 \
 		--cross-validate $(GROUP_1),$(GROUP_2),$(GROUP_3),$(GROUP_4) \
-		--label "GrokLST $(1)" --description "$(4) $(WEIGHTS_FOR)" --limitations "$(WEIGHTS_LIMITATIONS)" \
+		--label "GrokLST $(1)" --description "$(5) $(WEIGHTS_FOR)" --limitations "$(WEIGHTS_LIMITATIONS)" \
 		--credits "$(WEIGHTS_CREDITS)" --overwrite -o weights/groklst-$(1).safetensors
 endef
 
