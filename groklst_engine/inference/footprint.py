@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -13,8 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from groklst_engine.inference.pipeline import DEPTH
-from groklst_engine.methods.base import Downscaler
 from groklst_engine.tiles import TilePlan
+
+if TYPE_CHECKING:
+    from groklst_engine.methods.base import Downscaler  # whose package imports this module
 
 SHARE = 0.8
 """Of the free memory that is taken: the rest is for libraries' own work space and for others."""

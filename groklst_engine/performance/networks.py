@@ -150,7 +150,10 @@ def forward_pass(
             torch.get_device_module(there).synchronize()
         return fine
 
-    with torch.inference_mode(), stoppable(cancel):
+    with (
+        torch.no_grad(),
+        stoppable(cancel),
+    ):  # in inference mode, the counter cannot tell weight normalisation's products
         full = placed(without_batch_norm(copy.deepcopy(network)), there)
         with FlopCounterMode(display=False) as counter:
             exact = run(full)
