@@ -27,9 +27,9 @@ from groklst_engine.commands.options import (
     add_inputs,
     add_manifest,
     add_regions,
+    add_settings,
     fields_from,
     job_from,
-    setting,
 )
 from groklst_engine.commands.prepare import add_prepare_command
 from groklst_engine.commands.weights import add_weights_commands
@@ -228,15 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_manifest(train)
     add_fields(train, TrainJob, "model", "preset")
-    train.add_argument(
-        "--set",
-        dest="arguments",
-        type=setting,
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="A further argument of the architecture; may be repeated",
-    )
+    add_settings(train)
     added = ("kind", "scenes", "dataset", "model", "preset", "arguments")
     add_fields(train, TrainJob, *(name for name in TrainJob.model_fields if name not in added))
 

@@ -166,7 +166,20 @@ def words(text: str) -> list[str]:
     return text.split(",")
 
 
-def setting(text: str) -> tuple[str, Any]:
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add ``--set``, the arguments of an architecture: pairs in ``arguments``."""
+    parser.add_argument(
+        "--set",
+        dest="arguments",
+        type=_setting,
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="A further argument of the architecture; may be repeated",
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
     """``KEY=VALUE``, the value as JSON where it is some, else as text."""
     key, equals, value = text.partition("=")
     if not equals:

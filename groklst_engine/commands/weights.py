@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from groklst_engine.commands.console import table
-from groklst_engine.commands.options import add_fields, job_from, setting
+from groklst_engine.commands.options import add_fields, add_settings, job_from
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.weights_jobs import (
     AddWeightsJob,
@@ -92,15 +92,7 @@ def add_weights_commands(commands: Any, add: AddCommand) -> None:
         "import edsr.pth --model edsr --scale 4 --set n_resblocks=16 -o edsr.safetensors",
     )
     imported.add_argument("file", metavar="FILE.pth", help="The foreign file")
-    imported.add_argument(
-        "--set",
-        dest="arguments",
-        type=setting,
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="A further argument of the architecture; may be repeated",
-    )
+    add_settings(imported)
     taken = ("kind", "file", "arguments")
     add_fields(imported, ImportWeightsJob, *(name for name in ImportWeightsJob.model_fields if name not in taken))
 
