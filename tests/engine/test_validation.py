@@ -150,8 +150,9 @@ def test_normalisation_travels_in_the_card(
         assert (band.minimum, band.maximum) == pytest.approx((values.min(), values.max()), abs=0.01)
     fine = read(run(clear.lst, clear.guidance, scale=2, output=tmp_path / "f.tif", method=str(output)).output)
     bicubic = read(run(clear.lst, clear.guidance, scale=2, output=tmp_path / "b.tif", method="bicubic").output)
-    # Hardly trained, a network in raw units makes much of the raster's edges, beyond which it sees zeros.
-    assert np.sqrt(np.nanmean((fine - bicubic) ** 2)) < 30, "kelvin come out, whatever the network's units"
+    # Hardly trained, a network on raw guidance makes much of the raster's edges, beyond which it sees zeros.
+    limit = 30 if guidance == "none" else 3
+    assert np.sqrt(np.nanmean((fine - bicubic) ** 2)) < limit, "kelvin come out, whatever the network's units"
 
 
 def test_an_untrained_network_is_bicubic_in_any_units(scenes: tuple, clear: ScenePaths, tmp_path: Path) -> None:
