@@ -120,6 +120,8 @@ class TrainJob(FineData):
         device: Where to train.
         cross_validate: Regions, or groups of them joined by +; for each a network is trained without it, scored on
             it, and its scores kept in the card. The network that is written is then trained on all scenes.
+        keep_folds: Keep the networks of the cross-validation beside the weights, as NAME.without-REGIONS.safetensors:
+            what is scored with them later is scored on scenes that they have not seen.
         score_test: Score the network on the data set's test split in the end, beside bicubic, for the card.
         score_scales: Scales of the scores in the card; empty: those trained for.
         label: Name for people, in the card and in listings; the file's name is the name for `--method`.
@@ -163,6 +165,7 @@ class TrainJob(FineData):
     seed: int = 0
     device: Device = "auto"
     cross_validate: tuple[str, ...] = ()
+    keep_folds: bool = False
     score_test: bool = False
     score_scales: tuple[Scale, ...] = ()
     label: str = ""

@@ -73,6 +73,8 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
     """
     cancel = cancel or CancelToken()
     check_output(job.output, job.overwrite or not leads())
+    for held in job.cross_validate if job.keep_folds else ():
+        check_output(fold_file(job.output, held), job.overwrite or job.resume or not leads())
     if job.output.suffix != SUFFIX:
         raise InputError(f"The weights '{job.output}' must end in {SUFFIX}: rename the output.")
     job = completed(job)
@@ -85,6 +87,11 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
             if not checkpoint.path.exists():
                 raise
             raise Cancelled("Cancelled; what was learned is kept: run the training again with --resume.") from cancelled
+
+
+def fold_file(weights: Path, held: str) -> Path:
+    """Where the network that has not seen ``held``, a region or several joined by +, is kept."""
+    return weights.with_name(f"{weights.stem}.without-{held}{SUFFIX}")
 
 
 def _check(job: TrainJob) -> None:
@@ -126,7 +133,7 @@ def _checkpoint(job: TrainJob, group: Group, on_event: OnEvent) -> Checkpoint:
         InputError: It does not serve this job.
         OutputError: It would be lost.
     """
-    changes_nothing = {"output", "overwrite", "resume", "checkpoint_every", "tensorboard", *_FOR_THE_CARD}
+    changes_nothing = {"output", "overwrite", "resume", "keep_folds", "checkpoint_every", "tensorboard", *_FOR_THE_CARD}
     options = {**job.model_dump(mode="json", exclude=changes_nothing), "engine_version": __version__}
     steps = StepLog(job.output.with_suffix(".training.csv"))
     path = job.output.with_name(job.output.name + ".checkpoint")
@@ -165,6 +172,8 @@ def _train(job: TrainJob, checkpoint: Checkpoint, group: Group, on_event: OnEven
             held_out = tuple(source for source in job.scenes if (source.region or source.name) in _regions_of(held))
             unseen = FineData(scenes=held_out)
             scores = _scores(job, unseen, network, normalization, part(step, 0.9, 1), cancel)
+            if job.keep_folds:
+                save_weights(fold_file(job.output, held), network, _card(job, scores, normalization))
             checkpoint.finish_run(scores)
         else:
             checkpoint.scores.append(scores)
@@ -300,6 +309,7 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]], normalization: Normaliza
         "split",
         "output",
         "overwrite",
+        "keep_folds",
         "resume",
         "checkpoint_every",
         "tensorboard",
