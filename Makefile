@@ -86,7 +86,7 @@ package:  ## dist/groklst-<version>.zip: the plugin with the engine and its weig
 	@du -k dist/groklst-$(VERSION).zip
 	@test $$(du -k dist/groklst-$(VERSION).zip | cut -f 1) -lt 25000 || { echo "The zip must stay below 25 MB."; exit 1; }
 
-weights: setup-engine  ## train the shipped weights again; DATA= the folder of the scenes
+weights: setup-engine  ## train the shipped weights again; DATA= the folder of the scenes; build/weights keeps the folds
 	$(call train,small,guided-residual,1200,0.002,Small guided network)
 	$(call train,large,guided-context,1000,0.001,Larger guided network that weighs guidance by how well it fits the LST nearby$(COMMA))
 
@@ -98,12 +98,14 @@ GROUP_4 = pennsylvania+argentina+timisoara+liverpool+sonora
 COMMA := ,
 
 define train
+	@mkdir -p build/weights
 	.venv/bin/groklst train --scenes weights/groklst.scenes.json --data-root "$(DATA)" --model $(2) \
 		--roles blue,green,red,nir,swir1,swir2,ndvi,ndwi,ndbi,dem --scales 2,3,4,8 --iterations $(3) --learning-rate $(4) \
 		--augment flips,turns,gains,noise,blur,shift --score-scales 2,4,8 \
-		--cross-validate $(GROUP_1),$(GROUP_2),$(GROUP_3),$(GROUP_4) \
+		--cross-validate $(GROUP_1),$(GROUP_2),$(GROUP_3),$(GROUP_4) --keep-folds \
 		--label "GrokLST $(1)" --description "$(5) $(WEIGHTS_FOR)" --limitations "$(WEIGHTS_LIMITATIONS)" \
-		--credits "$(WEIGHTS_CREDITS)" --overwrite -o weights/groklst-$(1).safetensors
+		--credits "$(WEIGHTS_CREDITS)" --overwrite -o build/weights/groklst-$(1).safetensors
+	cp build/weights/groklst-$(1).safetensors build/weights/groklst-$(1).md weights
 endef
 
 define WEIGHTS_FOR

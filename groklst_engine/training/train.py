@@ -173,7 +173,8 @@ def _train(job: TrainJob, checkpoint: Checkpoint, group: Group, on_event: OnEven
             unseen = FineData(scenes=held_out)
             scores = _scores(job, unseen, network, normalization, part(step, 0.9, 1), cancel)
             if job.keep_folds:
-                save_weights(fold_file(job.output, held), network, _card(job, scores, normalization))
+                fold = job.model_copy(update={"output": fold_file(job.output, held)})
+                save_weights(fold.output, network, _card(fold, scores, normalization, without=_regions_of(held)))
             checkpoint.finish_run(scores)
         else:
             checkpoint.scores.append(scores)
@@ -203,9 +204,9 @@ def _training_split(job: TrainJob) -> TrainJob:
     return job
 
 
-def _learned_from(job: TrainJob) -> list[Source]:
-    sources = sources_of(_training_split(job))
-    return [source for source in sources if (source.region or source.name) not in job.validate_regions]
+def _learned_from(job: TrainJob, without: Sequence[str]) -> list[Source]:
+    sources, held = sources_of(_training_split(job)), (*job.validate_regions, *without)
+    return [source for source in sources if (source.region or source.name) not in held]
 
 
 def _regions_of(held: str) -> list[str]:
@@ -301,7 +302,9 @@ def _scores(
     ]
 
 
-def _card(job: TrainJob, metrics: list[dict[str, Any]], normalization: Normalization) -> ModelCard:
+def _card(
+    job: TrainJob, metrics: list[dict[str, Any]], normalization: Normalization, without: Sequence[str] = ()
+) -> ModelCard:
     told_elsewhere = {
         "kind",
         "scenes",
@@ -329,7 +332,7 @@ def _card(job: TrainJob, metrics: list[dict[str, Any]], normalization: Normaliza
         normalization="scene" if normalization == BY_SCENE else normalization,
         training={
             "protocol": "wald: all block-averaged to the thermal sensor's pixel, the LST degraded by the scale",
-            "scenes": [source.name for source in _learned_from(job)],
+            "scenes": [source.name for source in _learned_from(job, without)],
             "options": options,
         },
         metrics=tuple(metrics),

@@ -18,8 +18,10 @@ from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
 from groklst_engine.errors import Cancelled, GroklstError, InputError, ModelError, OutputError
+from groklst_engine.evaluation import evaluate
 from groklst_engine.events import CancelToken, Event
 from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
+from groklst_engine.jobs import EvaluateJob
 from groklst_engine.training.train import train
 from groklst_engine.training_jobs import Augmentation, TrainJob
 from groklst_engine.weights import load_weights, read_card
@@ -70,6 +72,21 @@ def test_training_writes_weights_that_serve(scenes: tuple, clear: ScenePaths, tm
     losses = [event.values["loss"] for event in events if event.type == "metric"]
     assert losses
     assert np.isfinite(losses).all()
+
+
+def test_the_networks_of_a_cross_validation_can_be_kept(scenes: tuple, tmp_path: Path) -> None:
+    job = job_for(scenes, tmp_path / "a.safetensors", cross_validate=("west",), score_scales=(2,), keep_folds=True)
+    whole = train(job).card
+    fold = tmp_path / "a.without-west.safetensors"
+    card = read_card(fold)
+    assert card.training["scenes"] == ["east"], "it has not seen the region"
+    assert (card.name, card.metrics) == ("a.without-west", whole.metrics)
+    wish = EvaluateJob(scenes=scenes[1:], scales=(2,), methods=(str(fold),), device="cpu")
+    again = [row.scores.rmse for row in evaluate(wish).rows if row.method == str(fold)]
+    assert again == [row["rmse"] for row in card.metrics if row["method"] == "a"]
+    job.output.unlink()
+    with pytest.raises(OutputError, match="without-west"):
+        train(job)
 
 
 def test_scores_on_the_test_split_stand_in_the_card(landscape: SyntheticScene, tmp_path: Path) -> None:
