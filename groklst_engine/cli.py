@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     add_fields(evaluate, SceneSource, "mask", "native")
     add_regions(evaluate)
     add_fields(evaluate, EvaluateJob, "split", "scales", "methods", "candidates", "budget", "uncertainty")
-    add_fields(evaluate, EvaluateJob, "cross_sensor", "report", "device")
+    add_fields(evaluate, EvaluateJob, "cross_sensor", "folds", "report", "device")
     add_consistency(evaluate, EvaluateJob)
 
     add_prepare_command(commands, add_command)

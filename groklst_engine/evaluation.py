@@ -27,7 +27,7 @@ from groklst_engine.methods.automatic import AUTO
 from groklst_engine.metrics import Scores, average, score
 from groklst_engine.real_pairs import real_pair
 from groklst_engine.wald import degrade
-from groklst_engine.weights import SUFFIX
+from groklst_engine.weights import SUFFIX, unseen_by
 
 Protocol = Literal["wald", "cross-sensor", "mixed"]
 
@@ -161,8 +161,11 @@ def evaluate_scene(
     """
     rows: list[EvaluationRow] = []
     region = scene.region or scene.name
-    options = job.model_dump(include={"device", "consistency", "cross_sensor", "uncertainty", "candidates", "budget"})
+    options = job.model_dump(include={"device", "consistency", "cross_sensor", "uncertainty", "budget"})
     methods = list(dict.fromkeys(("bicubic", *job.methods)))
+    named = (*methods, *job.candidates)
+    stands_in = {name: unseen_by(name, region, job.folds) if job.folds else name for name in named}
+    options["candidates"] = tuple(stands_in[name] for name in job.candidates)
     with tempfile.TemporaryDirectory() as folder:
         for at, scale in enumerate(job.scales):
             degraded = (
@@ -177,7 +180,7 @@ def evaluate_scene(
                 progress(on_event, done, f"Scoring {shown} on {scene.name} at x{scale}")
                 started = time.process_time()
                 try:
-                    result = degraded.downscaled(method, cancel, **options)
+                    result = degraded.downscaled(stands_in[method], cancel, **options)
                 except InputError as error:  # the scene is not for this method; others go on
                     warn(on_event, f"{scene.name} x{scale} {shown}: {error}")
                     continue
@@ -187,7 +190,8 @@ def evaluate_scene(
                 ratio = scores.rmse / baseline
                 row = EvaluationRow(scene.name, region, scale, method, scores, ratio, seconds)
                 if method == AUTO:
-                    row = replace(row, chosen=result.method)
+                    names = {used: name for name, used in stands_in.items()}
+                    row = replace(row, chosen=names.get(result.method, result.method))
                 if result.sigma is not None:
                     sample = ErrorSample.of(result.values, result.sigma, degraded.truth, degraded.counted)
                     row = replace(row, coverage=coverage([sample]), sample=sample.drawn())

@@ -250,6 +250,8 @@ class EvaluateJob(Choosing, FineData):
         consistency: Share of the difference to the coarse LST that is removed after aggregation, 0 to 1; None takes 1,
             or 0 in cross-sensor mode.
         cross_sensor: Register each scene's LST of another sensor to the guidance first.
+        folds: Folder of networks that a cross-validation kept; the one that has not seen a scene's region stands in
+            for the network of its name, among the methods and what ``auto`` tries.
         report: Folder for ``scores.json`` and ``scores.csv``; None writes none.
         device: Where networks run.
     """
@@ -261,6 +263,7 @@ class EvaluateJob(Choosing, FineData):
     uncertainty: bool = False
     consistency: Strength | None = None
     cross_sensor: bool = False
+    folds: Path | None = None
     report: Path | None = None
     device: Device = "auto"
 

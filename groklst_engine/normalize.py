@@ -16,6 +16,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from groklst_engine.layers.kept import of_guidance
+
 Mode = Literal["none", "z-score", "min-max"]
 
 
@@ -217,8 +219,12 @@ class InUnits(nn.Module):
 
     def forward(self, lst: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Z-scores in, z-scores out; the way back is in float32 or better."""
-        guidance = None if guidance is None else self._guidance.apply(guidance)
+        guidance = None if guidance is None else self._converted(guidance)
         return self._lst.invert(self.network(self._lst.apply(lst), guidance))
+
+    @of_guidance
+    def _converted(self, guidance: Tensor) -> Tensor:
+        return self._guidance.apply(guidance)
 
 
 def in_units(network: nn.Module, normalization: Normalization, roles: Sequence[str]) -> nn.Module:

@@ -21,12 +21,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from groklst_engine.bands import Role
-from groklst_engine.errors import ModelError, OutputError
+from groklst_engine.errors import InputError, ModelError, OutputError
 from groklst_engine.models.zoo import create_model
 from groklst_engine.normalize import BY_SCENE, Normalization
 from groklst_engine.whole_file import whole_file
 
 SUFFIX = ".safetensors"
+_WITHOUT = ".without-"
 _CARD = "groklst"
 _HASH = "groklst_sha256"
 
@@ -164,6 +165,36 @@ def load_weights(path: Path, scale: int) -> tuple[nn.Module, ModelCard]:
     except RuntimeError as error:
         raise ModelError(f"The weights in '{path}' do not fit the network '{card.architecture}'.") from error
     return network.eval(), card
+
+
+def fold_file(weights: Path, held: str) -> Path:
+    """Where a cross-validation keeps the network that has not seen ``held``, a region or several joined by +."""
+    return weights.with_name(f"{weights.stem}{_WITHOUT}{held}{SUFFIX}")
+
+
+def unseen_by(method: str, region: str, folds: Path) -> str:
+    """The network of a cross-validation that stands in for a method because it has not seen a region.
+
+    Args:
+        method: Name of a method, or path of a weights file.
+        region: A scene's.
+        folds: Folder with the networks.
+
+    Returns:
+        The path of that network, or the method itself where none left the region out.
+
+    Raises:
+        InputError: The folder has no such networks, of whatever name.
+    """
+    found = sorted(folds.glob(f"*{_WITHOUT}*{SUFFIX}"))
+    if not found:
+        raise InputError(f"The folder '{folds}' has no networks of a cross-validation: train with --keep-folds.")
+    name = Path(method).stem if method.endswith(SUFFIX) else method
+    for file in found:
+        of, without = file.stem.split(_WITHOUT)
+        if of == name and region in without.split("+"):
+            return str(file)
+    return method
 
 
 def shipped_folder() -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+from groklst_engine.layers.kept import of_guidance
 
 
 def guided_inputs(
@@ -24,4 +27,9 @@ def guided_inputs(
     if guidance is None:
         height, width = lst.shape[-2:]
         guidance = lst.new_zeros(len(lst), bands, scale * height, scale * width)
-    return lst.to(dtype), guidance.to(dtype)
+    return lst.to(dtype), _converted(network, guidance, dtype)
+
+
+@of_guidance
+def _converted(_: nn.Module, guidance: Tensor, dtype: torch.dtype) -> Tensor:
+    return guidance.to(dtype)

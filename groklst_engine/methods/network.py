@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from groklst_engine.inference.device import placed
 from groklst_engine.inference.footprint import peak_bytes
 from groklst_engine.inference.fusion import without_batch_norm
 from groklst_engine.inference.precision import HalfPrecision, affordable, in_question
+from groklst_engine.layers.kept import keep_guidance
 from groklst_engine.methods.base import Batch, BuildOptions, MethodSpec, Scene
 from groklst_engine.models.zoo import get_spec
 from groklst_engine.normalize import BY_SCENE, Normalization, Normalizer, in_units
@@ -63,9 +63,7 @@ class NetworkDownscaler:
     def share(self) -> None:
         """Keep what is made of a guidance for the next date over it, also for copies of this one."""
         self._kept = []
-        for module in chain(self._network.modules(), self._half.modules() if self._half else ()):
-            if hasattr(module, "keeps_guidance"):
-                setattr(module, "keeps_guidance", True)  # noqa: B010 - to a Module's type any attribute is a tensor
+        keep_guidance([self._network, *([self._half] if self._half else [])])
 
     def fit(self, scene: Scene, on_event: OnEvent, cancel: CancelToken) -> None:
         """Take the scene's statistics at the coarse scale, unless the network brings those of its training data.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from groklst_engine.degrade import block_mean
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.local_regression import GuidanceWindows, applied, reach
 from groklst_engine.models.spec import ModelSpec
 from groklst_engine.resample import REACH, upsample
@@ -40,14 +41,12 @@ class GuidanceFeatures:
     """What the network makes of the guidance alone.
 
     Attributes:
-        guidance: ``(B, C, s·h, s·w)``, of which it was made.
         scale: Coarse pixel divided by fine pixel.
         coarse: ``(B, C, h, w)`` aggregated guidance.
         detail: ``(B, C, s·h, s·w)`` guidance without its own coarse part.
         windows: Of the local regressions.
     """
 
-    guidance: Tensor
     scale: int
     coarse: Tensor
     detail: Tensor
@@ -81,9 +80,6 @@ class GuidedResidual(nn.Module):
         dilations: One block each.
         windows: Radii, in coarse pixels, of the local regressions.
         ridge: Penalty of the local regressions, in z-scored units.
-
-    Attributes:
-        keeps_guidance: Whether to keep what is made of a guidance for the next LST over the very same tensor.
     """
 
     def __init__(
@@ -103,8 +99,6 @@ class GuidedResidual(nn.Module):
         self.stem = nn.Conv2d(2 + 2 * guidance_bands + len(self.windows), width, 3, padding=1)
         self.blocks = nn.Sequential(*[DilatedBlock(width, dilation) for dilation in dilations])
         self.head = nn.Conv2d(width, 1, 3, padding=1)
-        self.keeps_guidance = False
-        self._last: GuidanceFeatures | None = None
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -135,17 +129,12 @@ class GuidedResidual(nn.Module):
         residual: Tensor = self.head(self.blocks(features))
         return residual
 
+    @of_guidance
     def _of_guidance(self, guidance: Tensor, scale: int) -> GuidanceFeatures:
-        """Features of a guidance, or of the last one if it is the same and was to be kept."""
-        last = self._last
-        if last is not None and last.guidance is guidance and last.scale == scale:
-            return last
         coarse = block_mean(guidance, scale)
         windows = tuple(GuidanceWindows.of(coarse, window, self.ridge) for window in self.windows)
         detail = guidance - upsample(coarse, scale, "bicubic") if self.guidance_bands else guidance
-        features = GuidanceFeatures(guidance, scale, coarse, detail, windows)
-        self._last = features if self.keeps_guidance else None
-        return features
+        return GuidanceFeatures(scale, coarse, detail, windows)
 
 
 def radius(scale: int, dilations: Sequence[int] = (1, 2, 4, 2), windows: Sequence[int] = (2, 5)) -> int:

@@ -37,7 +37,7 @@ from groklst_engine.training.schedules import Schedule
 from groklst_engine.training.tensorboard import with_tensorboard
 from groklst_engine.training.validation import Validation
 from groklst_engine.training_jobs import TrainJob
-from groklst_engine.weights import SUFFIX, ModelCard, save_weights
+from groklst_engine.weights import SUFFIX, ModelCard, fold_file, save_weights
 
 _FOR_THE_CARD = ("label", "description", "limitations", "credits")
 
@@ -87,11 +87,6 @@ def train(job: TrainJob, on_event: OnEvent = ignore, cancel: CancelToken | None 
             if not checkpoint.path.exists():
                 raise
             raise Cancelled("Cancelled; what was learned is kept: run the training again with --resume.") from cancelled
-
-
-def fold_file(weights: Path, held: str) -> Path:
-    """Where the network that has not seen ``held``, a region or several joined by +, is kept."""
-    return weights.with_name(f"{weights.stem}.without-{held}{SUFFIX}")
 
 
 def _check(job: TrainJob) -> None:

@@ -81,9 +81,19 @@ def test_the_networks_of_a_cross_validation_can_be_kept(scenes: tuple, tmp_path:
     card = read_card(fold)
     assert card.training["scenes"] == ["east"], "it has not seen the region"
     assert (card.name, card.metrics) == ("a.without-west", whole.metrics)
-    wish = EvaluateJob(scenes=scenes[1:], scales=(2,), methods=(str(fold),), device="cpu")
-    again = [row.scores.rmse for row in evaluate(wish).rows if row.method == str(fold)]
-    assert again == [row["rmse"] for row in card.metrics if row["method"] == "a"]
+    own = str(job.output)
+    wish = EvaluateJob(
+        scenes=scenes, scales=(2,), methods=(own, "auto"), candidates=(own,), folds=tmp_path, device="cpu"
+    )
+    scored = {(row.scene, row.method): row for row in evaluate(wish).rows}
+    unseen, seen = (EvaluateJob(scenes=scenes, scales=(2,), methods=(str(file),)) for file in (fold, job.output))
+    for name, scene in (("west", unseen), ("east", seen)):
+        expected = next(row for row in evaluate(scene).rows if row.scene == name and row.method != "bicubic")
+        assert scored[name, own].scores == expected.scores, "west is scored by the network that has not seen it"
+        assert scored[name, "auto"].chosen in (own, "bicubic-ibp"), "its name is that of the network it stands in for"
+    assert scored["west", own].scores.rmse == next(row["rmse"] for row in card.metrics if row["method"] == "a")
+    with pytest.raises(InputError, match="--keep-folds"):
+        evaluate(wish.model_copy(update={"folds": tmp_path.parent}))
     job.output.unlink()
     with pytest.raises(OutputError, match="without-west"):
         train(job)
