@@ -61,13 +61,16 @@ def test_scores_are_those_of_the_method(clear: ScenePaths, tmp_path: Path) -> No
 
 
 def test_means_are_over_the_scenes(clear: ScenePaths, cloudy: ScenePaths) -> None:
-    result = evaluate(EvaluateJob(scenes=(scene(clear), scene(cloudy, "hills")), scales=(4,), methods=("nearest",)))
+    scenes = (scene(clear, region="a"), scene(cloudy, "hills", region="b"), scene(clear, "again", region="a"))
+    result = evaluate(EvaluateJob(scenes=scenes, scales=(4,), methods=("nearest",)))
     rows = [row for row in result.rows if row.method == "nearest"]
-    assert [row.scene for row in rows] == ["valley", "hills"]
+    assert [row.scene for row in rows] == ["valley", "hills", "again"]
     mean = next(mean for mean in result.to_json()["means"] if mean["method"] == "nearest")
     assert mean["rmse"] == pytest.approx(np.mean([row.scores.rmse for row in rows]))
     assert mean["rmse_to_bicubic"] == pytest.approx(np.mean([row.ratio for row in rows]))
+    assert mean["regions_to_bicubic"] == pytest.approx((rows[0].ratio + rows[1].ratio) / 2) != mean["rmse_to_bicubic"]
     assert mean["worst_to_bicubic"] == max(row.ratio for row in rows) > mean["rmse_to_bicubic"]
+    assert mean["worse_than_bicubic"] == sum(row.ratio > 1 for row in rows) > 0
 
 
 def test_a_scene_too_small_for_a_method_is_left_out_with_a_warning(clear: ScenePaths) -> None:
