@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.resample import up_bicubic
 
 _REACH = 7
@@ -49,9 +50,14 @@ class JointKernelFilter(nn.Module):
         upsampled = up_bicubic(lst, self.scale)
         _, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         lst_weights, lst_offsets = self.lst_kernels(upsampled.to(guidance.dtype))
-        guidance_weights, guidance_offsets = self.guidance_kernels(guidance)
+        guidance_weights, guidance_offsets = self._of_guidance(guidance)
         detail = high_pass_filter(upsampled, lst_weights * guidance_weights, lst_offsets * guidance_offsets)
         return upsampled + detail.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> tuple[Tensor, Tensor]:
+        weights, offsets = self.guidance_kernels(guidance)
+        return weights, offsets
 
 
 class KernelHeads(nn.Module):

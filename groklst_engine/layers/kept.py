@@ -31,7 +31,7 @@ def of_guidance(
     place = f"_last_of_{make.__name__.strip('_')}"
 
     @wraps(make)
-    def once(network: Network, guidance: Tensor, *others: Others.args, **named: Others.kwargs) -> Made:
+    def once(network: Network, guidance: Tensor, /, *others: Others.args, **named: Others.kwargs) -> Made:
         if not getattr(network, "keeps_guidance", False):
             return make(network, guidance, *others, **named)
         last: _Last | None = getattr(network, place, None)

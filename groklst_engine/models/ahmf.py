@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import conv_prelu, same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.precision import widened
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.layers.residual import ConvResAct
@@ -166,18 +167,26 @@ class AHMF(nn.Module):
             type of the weights.
         """
         coarse, fine = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
-        lst_features, guidance_features = [self.lst_head(coarse)], [self.guidance_head(fine)]
-        for deepen_lst, deepen_guidance in zip(self.lst_levels, self.guidance_levels, strict=True):
-            lst_features.append(deepen_lst(lst_features[-1]))
-            guidance_features.append(deepen_guidance(guidance_features[-1]))
-
-        deepest_first = zip(self.fusions, reversed(lst_features), reversed(guidance_features), strict=True)
+        lst_features = _deepened(self.lst_head(coarse), self.lst_levels)
+        deepest_first = zip(self.fusions, reversed(lst_features), reversed(self._of_guidance(fine)), strict=True)
         fused = [fuse(x, g) for fuse, x, g in deepest_first]
         upwards = self.upwards(fused)
         downwards = reversed(self.downwards(fused[::-1]))
         levels = [refine(up + down) for refine, up, down in zip(self.refine, upwards, downwards, strict=True)]
         detail: Tensor = self.tail(torch.cat(levels, dim=1))
         return up_bicubic(lst, self.scale) + detail.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
+        return _deepened(self.guidance_head(guidance), self.guidance_levels)
+
+
+def _deepened(first: Tensor, deeper: nn.ModuleList) -> list[Tensor]:
+    """Features of all levels, the first ones first."""
+    levels = [first]
+    for deepen in deeper:
+        levels.append(deepen(levels[-1]))
+    return levels
 
 
 SPEC = ModelSpec(

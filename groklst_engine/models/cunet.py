@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.resample import radius_behind_bicubic, up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -114,11 +115,16 @@ class CUNet(nn.Module):
         coarse, fine = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         upsampled = up_bicubic(coarse, self.scale)
         lst_code = self.lst_coding(upsampled)
-        guidance_code = self.guidance_coding(fine)
-        shared = [upsampled - self.lst_unique(lst_code), fine - self.guidance_unique(guidance_code)]
+        shared = [upsampled - self.lst_unique(lst_code), self._of_guidance(fine)]
         common_code = self.common_coding(torch.cat(shared, dim=1))
         result: Tensor = self.decode_unique(lst_code) + self.decode_common(common_code)
         return result.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> Tensor:
+        """The guidance without what it alone shows."""
+        rest: Tensor = guidance - self.guidance_unique(self.guidance_coding(guidance))
+        return rest
 
 
 def _radius(arguments: Mapping[str, Any]) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import conv_prelu, same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.padding import padded
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.layers.residual import ConvResAct
@@ -226,12 +227,9 @@ class DAGF(nn.Module):
         upsampled = up_bicubic(lst, self.scale)
         coarse, fine = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         coarse = padded(coarse, self.size_multiple)
-        fine = padded(fine, self.scale * self.size_multiple)
         lst_pyramid = _pyramid(self.lst_head(up_bicubic(coarse, self.scale)), self.lst_coarsen)
-        guidance_pyramid = _pyramid(self.guidance_head(fine), self.guidance_coarsen)
-
         filtered: list[Tensor] = []
-        for level, (x, g) in enumerate(zip(lst_pyramid, guidance_pyramid, strict=True)):
+        for level, (x, g) in enumerate(zip(lst_pyramid, self._of_guidance(fine), strict=True)):
             height, width = x.shape[-2:]
             resized = F.interpolate(coarse, size=(height // 2, width // 2), mode="nearest")
             start = [self.lst_levels[level](resized), *filtered[-1:]]
@@ -243,6 +241,11 @@ class DAGF(nn.Module):
         height, width = upsampled.shape[-2:]
         detail: Tensor = self.tail(result)[..., :height, :width]
         return upsampled + detail.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
+        fine = padded(guidance, self.scale * self.size_multiple)
+        return _pyramid(self.guidance_head(fine), self.guidance_coarsen)
 
 
 def _pyramid(finest: Tensor, coarsen: nn.ModuleList) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,12 @@ from torch import Tensor, nn
 from groklst_engine.layers.attention import EnhancedSpatialAttention
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.precision import widened, without_autocast
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
+
+Modality = Literal["lst", "guidance"]
 
 
 class CoupledConv(nn.Module):
@@ -32,12 +36,10 @@ class CoupledConv(nn.Module):
             nn.init.kaiming_uniform_(conv.weight)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
-    def forward(self, lst: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
-        """LST and guidance features, ``(B, C, H, W)`` each, to the same shapes."""
-        return (
-            torch.cat([self.shared(lst), self.lst(lst)], dim=1),
-            torch.cat([self.shared(guidance), self.guidance(guidance)], dim=1),
-        )
+    def forward(self, x: Tensor, modality: Modality) -> Tensor:
+        """Features of a modality, ``(B, C, H, W)``, to the same shape."""
+        own = self.lst if modality == "lst" else self.guidance
+        return torch.cat([self.shared(x), own(x)], dim=1)
 
 
 class CoupledBlock(nn.Module):
@@ -52,11 +54,10 @@ class CoupledBlock(nn.Module):
         self.conv1 = CoupledConv(channels)
         self.conv2 = CoupledConv(channels)
 
-    def forward(self, lst: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
-        """LST and guidance features, ``(B, C, H, W)`` each, to the same shapes."""
-        hidden_lst, hidden_guidance = self.conv1(lst, guidance)
-        residual_lst, residual_guidance = self.conv2(F.relu(hidden_lst), F.relu(hidden_guidance))
-        return F.relu(residual_lst + lst), F.relu(residual_guidance + guidance)
+    def forward(self, x: Tensor, modality: Modality) -> Tensor:
+        """Features of a modality, ``(B, C, H, W)``, to the same shape."""
+        residual: Tensor = self.conv2(F.relu(self.conv1(x, modality)), modality)
+        return F.relu(residual + x)
 
 
 def laplacian(x: Tensor) -> Tensor:
@@ -147,19 +148,24 @@ class DCTNet(nn.Module):
         """
         coarse, fine = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         lst_features = self.lst_head(up_bicubic(coarse, self.scale))
-        guidance_features = self.guidance_head(fine)
         for block in self.blocks:
-            lst_features, guidance_features = block(lst_features, guidance_features)
-        solution = self._solve(lst_features, guidance_features, self.edge_attention.gates(guidance_features))
+            lst_features = block(lst_features, "lst")
+        edges = self._of_guidance(fine)
+        with without_autocast(lst):
+            weight = widened(self.log_weight).exp()
+            solution = solve_screened_poisson(weight * edges + widened(lst_features), weight)
         result: Tensor = self.decoder(solution.to(coarse.dtype))
         return result.to(lst.dtype)
 
-    def _solve(self, lst: Tensor, guidance: Tensor, attention: Tensor) -> Tensor:
-        """Features and attention, ``(B, C, H, W)`` each, to the solution, in float32 at least."""
-        with without_autocast(lst):
-            weight = widened(self.log_weight).exp()
-            edges = laplacian(laplacian(widened(guidance)) * widened(attention))
-            return solve_screened_poisson(weight * edges + widened(lst), weight)
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> Tensor:
+        """What the Laplacian of the Laplacian shall be, ``(B, C, H, W)``, in float32 at least."""
+        features = self.guidance_head(guidance)
+        for block in self.blocks:
+            features = block(features, "guidance")
+        attention = self.edge_attention.gates(features)
+        with without_autocast(features):
+            return laplacian(laplacian(widened(features)) * widened(attention))
 
 
 SPEC = ModelSpec(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import CNN3
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.resample import radius_behind_bicubic, up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -56,8 +57,13 @@ class DJF(nn.Module):
         upsampled = up_bicubic(lst, self.scale)
         _, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         lst_feature = self.lst_encoder(upsampled.to(guidance.dtype))
-        fused: Tensor = self.fusion(torch.cat([lst_feature, self.guidance_encoder(guidance)], dim=1))
+        fused: Tensor = self.fusion(torch.cat([lst_feature, self._of_guidance(guidance)], dim=1))
         return upsampled + fused.to(lst.dtype) if self.residual else fused.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> Tensor:
+        feature: Tensor = self.guidance_encoder(guidance)
+        return feature
 
 
 SPEC = ModelSpec(

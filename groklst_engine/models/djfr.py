@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import CNN3
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.resample import radius_behind_bicubic, up_bicubic
 from groklst_engine.models.djf import RADIUS
 from groklst_engine.models.spec import ModelSpec, Paper
@@ -51,8 +52,13 @@ class DJFR(nn.Module):
         upsampled = up_bicubic(lst, self.scale)
         _, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         lst_features = self.lst_encoder(upsampled.to(guidance.dtype))
-        residual: Tensor = self.decoder(torch.cat([self.guidance_encoder(guidance), lst_features], dim=1))
+        residual: Tensor = self.decoder(torch.cat([self._of_guidance(guidance), lst_features], dim=1))
         return upsampled + residual.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> Tensor:
+        features: Tensor = self.guidance_encoder(guidance)
+        return features
 
 
 SPEC = ModelSpec(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.padding import padded
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
@@ -90,20 +91,22 @@ class DSRN(nn.Module):
         """
         upsampled = up_bicubic(lst, self.scale)
         coarse, fine = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
-        guidance_features = self._encode_guidance(padded(fine, _FINE_MULTIPLE))
+        guidance_features = self._of_guidance(fine)
         lst_features, joined = self._encode_lst(up_bicubic(padded(coarse, self.size_multiple), self.scale))
 
         result = self.bottom(joined)
-        for decode in (*self.decoder, self.tail):
-            result = decode(torch.cat([result, guidance_features.pop(), lst_features.pop()], dim=1))
+        coarsest_first = zip(reversed(guidance_features), reversed(lst_features), strict=True)
+        for decode, features in zip((*self.decoder, self.tail), coarsest_first, strict=True):
+            result = decode(torch.cat([result, *features], dim=1))
         height, width = upsampled.shape[-2:]
         detail: Tensor = result[..., :height, :width]
         return upsampled + detail.to(lst.dtype)
 
-    def _encode_guidance(self, guidance: Tensor) -> list[Tensor]:
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
         """``(B, bands, H, W)`` to features of all levels, the finest first."""
         first, *others = self.guidance_encoder
-        levels = [first(guidance)]
+        levels = [first(padded(guidance, _FINE_MULTIPLE))]
         for encode in others:
             levels.append(encode(F.max_pool2d(levels[-1], 2)))
         return levels

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.padding import padded
 from groklst_engine.layers.resample import phase_stack, up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper, require
@@ -126,13 +127,21 @@ class FDSR(nn.Module):
         upsampled = up_bicubic(lst, self.scale)
         _, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         features = self.lst_stem(self._phases(upsampled.to(guidance.dtype)))
-        high, low = self.guidance_stem(self._phases(guidance)), None
-        for octave, fuse in zip(self.octaves, self.fusions, strict=True):
-            high, low = octave(high, low)
+        for fuse, high in zip(self.fusions, self._of_guidance(guidance), strict=True):
             features = fuse(torch.cat([features, high], dim=1))
         height, width = upsampled.shape[-2:]
         detail: Tensor = self.tail(features)[..., :height, :width]
         return upsampled + detail.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
+        """High frequencies for each fusion."""
+        high, low = self.guidance_stem(self._phases(guidance)), None
+        highs = []
+        for octave in self.octaves:
+            high, low = octave(high, low)
+            highs.append(high)
+        return highs
 
     @staticmethod
     def _phases(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.precision import without_autocast
 from groklst_engine.layers.resample import up_bicubic
 from groklst_engine.models.spec import ModelSpec, Paper
@@ -106,15 +107,20 @@ class MSGNet(nn.Module):
         """
         smooth = low_pass(up_bicubic(lst, self.scale))
         coarse, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
+        features = self.lst_stem(coarse - low_pass(coarse))
+        for double, guidance_features in zip(self.doublings, self._of_guidance(guidance), strict=True):
+            features = double(features, guidance_features)
+        detail: Tensor = self.head(features)
+        return smooth + detail.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
+        """Features for each doubling, the coarsest first."""
         mean_band = guidance.mean(dim=1, keepdim=True)
         pyramid = [self.guidance_stem(_stretched(mean_band - low_pass(mean_band)))]
         for halve in self.halvings:
             pyramid.append(halve(pyramid[-1]))
-        features = self.lst_stem(coarse - low_pass(coarse))
-        for double in self.doublings:
-            features = double(features, pyramid.pop())
-        detail: Tensor = self.head(features)
-        return smooth + detail.to(lst.dtype)
+        return pyramid[::-1]
 
 
 SPEC = ModelSpec(

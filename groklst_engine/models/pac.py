@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.models.spec import ModelSpec, Paper
 
 
@@ -90,13 +91,20 @@ class PAC(nn.Module):
         """
         coarse, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
         features = self.lst_branch(coarse)
-        likenesses = self.guidance_branch(guidance).chunk(self.n_doublings, dim=1)
-        for double, likeness in zip(self.doublings, likenesses, strict=True):
-            height, width = features.shape[-2:]
-            likeness = F.interpolate(likeness, size=(2 * height, 2 * width), mode="bilinear", align_corners=False)
+        for double, likeness in zip(self.doublings, self._of_guidance(guidance), strict=True):
             features = F.relu(double(features, likeness))
         result: Tensor = self.head(features)
         return result.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
+        """What each doubling compares, ``(B, likeness_feats, H', W')`` on the grid that it makes."""
+        height, width = guidance.shape[-2] // self.scale, guidance.shape[-1] // self.scale
+        likenesses = self.guidance_branch(guidance).chunk(self.n_doublings, dim=1)
+        return [
+            F.interpolate(likeness, size=(height << number, width << number), mode="bilinear", align_corners=False)
+            for number, likeness in enumerate(likenesses, start=1)
+        ]
 
 
 def _conv_net(widths: list[int]) -> nn.Sequential:

@@ -34,6 +34,7 @@ from groklst_engine.errors import ModelError
 from groklst_engine.layers.attention import ResidualGroup, SpatialMap
 from groklst_engine.layers.conv import same_conv
 from groklst_engine.layers.inputs import guided_inputs
+from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.resample import PixelShuffleUpsampler, up_bicubic, up_bilinear
 from groklst_engine.models.spec import ModelSpec, Paper
 
@@ -208,12 +209,18 @@ class SRDANet(nn.Module):
             ``(B, 1, scale·h, scale·w)``, normalised, in the type of ``lst``.
         """
         coarse, guidance = guided_inputs(self, lst, guidance, scale=self.scale, bands=self.guidance_bands)
-        guidance_features = self.guidance_stem(guidance)
-        features = [self.levels[0](self.lst_stem(coarse), block_mean(guidance_features, self.scale))]
-        for number, (lift, level) in enumerate(zip(self.lifts, self.levels[1:], strict=True), start=1):
-            features.append(level(lift(features[-1]), block_mean(guidance_features, self.scale >> number)))
+        coarsest, *finer = self._of_guidance(guidance)
+        features = [self.levels[0](self.lst_stem(coarse), coarsest)]
+        for lift, level, guidance_features in zip(self.lifts, self.levels[1:], finer, strict=True):
+            features.append(level(lift(features[-1]), guidance_features))
         detail: Tensor = self.head(self.refinement(features))
         return up_bicubic(lst, self.scale) + detail.to(lst.dtype)
+
+    @of_guidance
+    def _of_guidance(self, guidance: Tensor) -> list[Tensor]:
+        """Features on the grid of each level, the coarsest first."""
+        finest = self.guidance_stem(guidance)
+        return [block_mean(finest, self.scale >> number) for number in range(len(self.levels))]
 
 
 SPEC = ModelSpec(
