@@ -1,10 +1,11 @@
 """``auto``: the method that does best on the user's own rasters, with as much of its detail as they bear out.
 
 One scale up, where the truth is known, least squares say which multiple of the detail that a method adds to
-interpolation would have been best. About half of that is best one scale down, for networks as for methods that learn
-from the scene, on every sensor tried: temperature and guidance go together best where both are coarse. So half of it
-is what the result gets, and methods are compared as if they had got it there. A network's share is drawn to a cautious
-one where there is little to learn from, which is all there is on a tiny scene. docs/accuracy.md has the measurements.
+interpolation would have been best. Less of it is best one scale down, for networks as for methods that learn from the
+scene, on every sensor tried: temperature and guidance go together best where both are coarse. The less a method
+explains one scale up, the more is lost. So much of it is what the result gets, and methods are compared as if they had
+got it there. A network's share is drawn to a cautious one where there is little to learn from, which is all there is
+on a tiny scene. docs/accuracy.md has the measurements.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from groklst_engine.physics.indices import available
 MARGIN = 0.02
 """How much smaller the RMSE of a method must be than that of one before it."""
 
-ONE_SCALE_DOWN = 0.5
-"""Best share of a method's detail in a result divided by the best one in the closed loop, where that was run at the
-result's scale."""
+LOST = 0.7
+"""How much less of a method's detail is best in a result than in the closed loop at the result's scale, for a method
+that explains nothing there; one that explains all keeps all."""
 
 PER_OCTAVE = 0.8
 """By what that is multiplied for each octave that the closed loop had to leave out because the scene was too small."""
@@ -142,7 +143,7 @@ def share(trial: Trial, octaves: float, pixels: int) -> float:
     spec = get_method(trial.method)
     if spec.kind == "interpolation":
         return 1.0
-    expected = float(ONE_SCALE_DOWN * PER_OCTAVE**octaves) * trial.gain
+    expected = (1 - LOST * trial.unexplained) * math.pow(PER_OCTAVE, octaves) * trial.gain
     prior = CAUTIOUS if spec.kind == "network" else 0.0
     wanted = (pixels * expected + CAUTION * prior) / (pixels + CAUTION)
     return min(1.0, max(0.0, wanted))

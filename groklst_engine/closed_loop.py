@@ -83,7 +83,17 @@ class Trial:
     @property
     def damped(self) -> float:
         """Its RMSE had just ``detail`` been kept, kelvin."""
-        off, full = self.detail - self.gain, 1 - self.gain
+        return self.rmse_with(self.detail)
+
+    @property
+    def unexplained(self) -> float:
+        """Share of what interpolation misses that is still missing with the best factor, 0 to 1."""
+        missed = self.rmse_with(0.0)
+        return self.rmse_with(max(0.0, self.gain)) / missed if missed else 0.0
+
+    def rmse_with(self, detail: float) -> float:
+        """Its RMSE had a share of its detail been kept, kelvin."""
+        off, full = detail - self.gain, 1 - self.gain
         return float(np.sqrt(np.maximum(0.0, self.rmse**2 + self.added**2 * (off**2 - full**2))))  # NaN stays NaN
 
 

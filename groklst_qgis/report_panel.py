@@ -82,8 +82,8 @@ def _choice(choice: dict[str, Any]) -> str:
         parts.append(f'<table width="100%" cellpadding="2"><tr>{head}</tr>{rows}</table>')
         parts.append(
             f"<p>Tried one scale up, by a factor of {choice['scale']}, on {choice['pixels']} coarse pixels; RMSE in K. "
-            "About half of the detail that is best there is best one scale down. With it, methods are compared; one "
-            "that learns from the scene has to be clearly better than a network.</p>"
+            "One scale down, less of the detail that is best there is right. With what is kept, methods are compared; "
+            "one that learns from the scene has to be clearly better than a network.</p>"
         )
     return "".join(parts)
 
