@@ -190,8 +190,9 @@ def test_what_explains_less_one_scale_up_keeps_less_one_scale_down() -> None:
     assert nothing == pytest.approx(0.8 * (1 - LOST), abs=1e-3), "hardly anything is explained"
     assert share(replace(trial, gain=9.0), 0, many) == 1.0
     assert share(replace(trial, gain=-1.0), 0, many) == 0.0
-    assert share(replace(trial, gain=2.0, rmse=2.0), 0, 1) == pytest.approx(CAUTIOUS, abs=0.1), "one pixel is no evidence"
-    assert share(replace(trial, gain=2.0, method="self-scale"), 0, 1) < 0.1
+    surprise = replace(trial, rmse=2.0, gain=2.0)
+    assert share(surprise, 0, 1) == pytest.approx(CAUTIOUS, abs=0.1), "one pixel is no evidence"
+    assert share(replace(surprise, method="self-scale"), 0, 1) < 0.1
     assert share(Trial("bilinear", 1.0, 0.8, 0.9, 1.0), 0, many) == 1.0, "interpolation is taken as it is"
 
 
