@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 BOUND = 0.02
 """Kelvin, root mean square, that bfloat16 may cost on a sample of the scene."""
 
-SIDE = 32
-"""Coarse pixels per side of that sample."""
+SAMPLE = 128
+"""Fine pixels per side of that sample: more cost more than they tell."""
+
+LEAST = 16
+"""Coarse pixels per side that it has at least."""
 
 _WEIGHTY = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
@@ -72,7 +75,8 @@ def affordable(
         on_event: Told what was found.
     """
     tile = max(tiles, key=lambda batch: int(batch.mask.sum()))
-    lst = tile.lst[..., :SIDE, :SIDE]
+    side = max(LEAST, SAMPLE // scale)
+    lst = tile.lst[..., :side, :side]
     rows, columns = lst.shape[-2] * scale, lst.shape[-1] * scale
     guidance, mask = tile.guidance[..., :rows, :columns], tile.mask[..., :rows, :columns]
     sample = replace(tile, lst=lst, guidance=guidance, mask=mask, emissivity=None)
