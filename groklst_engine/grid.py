@@ -167,3 +167,20 @@ class CoarseWindow:
     bottom: int
     left: int
     right: int
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Coarse pixels along the edges of a window."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def less(self, pixels: int) -> Margins:
+        """As much narrower at each edge, where there is as much."""
+        return Margins(*(max(0, width - pixels) for width in (self.top, self.bottom, self.left, self.right)))
+
+
+NO_MARGINS = Margins()

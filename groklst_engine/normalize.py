@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -217,10 +217,10 @@ class InUnits(nn.Module):
         self._lst = normalization.lst.units(("lst",))
         self._guidance = normalization.guidance.units(roles)
 
-    def forward(self, lst: Tensor, guidance: Tensor | None = None) -> Tensor:
+    def forward(self, lst: Tensor, guidance: Tensor | None = None, *more: Any) -> Tensor:
         """Z-scores in, z-scores out; the way back is in float32 or better."""
         guidance = None if guidance is None else self._converted(guidance)
-        return self._lst.invert(self.network(self._lst.apply(lst), guidance))
+        return self._lst.invert(self.network(self._lst.apply(lst), guidance, *more))
 
     @of_guidance
     def _converted(self, guidance: Tensor) -> Tensor:

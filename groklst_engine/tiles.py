@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from groklst_engine.grid import CoarseWindow
+from groklst_engine.grid import CoarseWindow, Margins
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class Tile:
     def shape(self) -> tuple[int, int]:
         """Coarse pixels to be read: rows and columns."""
         return self.read.bottom - self.read.top, self.read.right - self.read.left
+
+    def spare(self, reach: int) -> Margins:
+        """What of ``read`` is farther than ``reach`` from ``keep``."""
+        read, keep = self.read, self.keep
+        beyond = keep.top - read.top, read.bottom - keep.bottom, keep.left - read.left, read.right - keep.right
+        return Margins(*beyond).less(reach)
 
 
 @dataclass(frozen=True)

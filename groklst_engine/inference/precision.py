@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +46,10 @@ class HalfPrecision(nn.Module):
             if type(module) in _WEIGHTY:
                 module.to(torch.bfloat16)
 
-    def forward(self, lst: Tensor, guidance: Tensor | None) -> Tensor:
+    def forward(self, lst: Tensor, guidance: Tensor | None, *more: Any) -> Tensor:
         """As the network, ``lst`` being float32."""
         with torch.autocast(lst.device.type, torch.bfloat16):
-            fine: Tensor = self._network(lst, guidance)
+            fine: Tensor = self._network(lst, guidance, *more)
         return fine
 
 

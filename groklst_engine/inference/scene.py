@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -81,8 +82,9 @@ class SceneReader:
         wide = CoarseWindow(window.top - REACH, window.bottom + REACH, window.left - REACH, window.right + REACH)
         around = self._read(wide)
         s = self.reader.pair.scale
-        fields = {name: values for name, values in vars(around).items() if values is not None}
-        return Batch(**{name: _inner(values, REACH if name == "lst" else REACH * s) for name, values in fields.items()})
+        margins = {name: REACH if name == "lst" else REACH * s for name in around.tensors}
+        inner: dict[str, Any] = {name: _inner(getattr(around, name), width) for name, width in margins.items()}
+        return replace(around, **inner)
 
     def _read(self, window: CoarseWindow) -> Batch:
         """One window as a batch of one, gaps filled by what is in it."""

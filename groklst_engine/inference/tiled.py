@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, takewhile
+from typing import Any
 from operator import itemgetter
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from groklst_engine.consistency import Correction
 from groklst_engine.errors import is_out_of_memory
 from groklst_engine.events import CancelToken, OnEvent, log, progress
+from groklst_engine.grid import Margins
 from groklst_engine.inference.heap import kept_memory
 from groklst_engine.inference.pipeline import run_pipeline
 from groklst_engine.inference.resume import Checkpoint
@@ -110,9 +112,13 @@ class TileRun:
     def read(self) -> Iterator[_Work]:
         """In the reading thread: what is to be computed."""
         tiles = takewhile(lambda tile: tile.piece < self.pieces.stop, self.plan.tiles(self.pieces.start))
-        for _, alike in groupby(tiles, lambda tile: tile.shape):
+        for _, alike in groupby(tiles, lambda tile: (tile.shape, self._spare(tile))):
             while group := tuple(islice(alike, self.settings.batch)):
                 yield self._work(group)
+    def _spare(self, tile: Tile) -> Margins:
+        correction = self.settings.correction
+        return tile.spare(correction.radius if correction else 0)
+
 
     def _work(self, tiles: tuple[Tile, ...]) -> _Work:
         masks: list[NDArray[np.bool_] | None] = []
@@ -127,6 +133,7 @@ class TileRun:
             batches.append(batch)
         if not batches:
             return _Work(tiles, tuple(masks), None)
+        batch = replace(batch, spare=self._spare(tiles[0]))
         batch = batches[0] if len(batches) == 1 else _joined(batches)
         return _Work(tiles, tuple(masks), _each(batch, Tensor.pin_memory) if self.settings.pinned else batch)
 
@@ -257,13 +264,15 @@ def run_together(runs: Sequence[TileRun], cancel: CancelToken) -> None:
 
 
 def _each(batch: Batch, function: Callable[[Tensor], Tensor]) -> Batch:
-    fields = {name: function(values) for name, values in vars(batch).items() if values is not None}
+    fields: dict[str, Any] = {name: function(values) for name, values in batch.tensors.items()}
     return replace(batch, **fields)
 
 
 def _joined(batches: list[Batch]) -> Batch:
-    names = [name for name, values in vars(batches[0]).items() if values is not None]
-    return Batch(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(batch, name) for batch in batches]) for name in batches[0].tensors
+    }
+    return replace(batches[0], **joined)
 
 
 def _split(batch: Batch, most: int) -> list[Batch]:

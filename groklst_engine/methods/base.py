@@ -11,6 +11,7 @@ from torch import Tensor
 
 from groklst_engine.bands import Role
 from groklst_engine.events import CancelToken, OnEvent
+from groklst_engine.grid import NO_MARGINS, Margins
 from groklst_engine.inputs import Precision
 
 
@@ -23,12 +24,19 @@ class Batch:
         guidance: ``(B, C, H, W)`` guidance in its physical units; C may be 0. H = scale · h.
         mask: ``(B, 1, H, W)`` bool, False where LST or guidance is missing: filled there, nodata in the result.
         emissivity: ``(B, 1, H, W)``, 0 to 1; None: 1 everywhere.
+        spare: Margins whose results do not count: what is there only helps to compute the rest.
     """
 
     lst: Tensor
     guidance: Tensor
     mask: Tensor
     emissivity: Tensor | None = None
+    spare: Margins = NO_MARGINS
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Those that there are, by field."""
+        return {name: values for name, values in vars(self).items() if isinstance(values, Tensor)}
 
 
 @dataclass(frozen=True)

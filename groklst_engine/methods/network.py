@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -32,7 +33,8 @@ class NetworkDownscaler:
     """Runs a network on z-scored tiles.
 
     Args:
-        network: ``forward(lst, guidance | None)`` in its own units.
+        network: ``forward(lst, guidance | None)`` in its own units; one that also takes ``spare`` is told what of a
+            tile does not count.
         wanted: Roles of the network's guidance channels; absent ones are 0, the mean.
         radius: Coarse pixels to either side an output depends on, None for global statistics.
         options: Roles of the bands at hand, scale, device.
@@ -48,6 +50,7 @@ class NetworkDownscaler:
         normalization: Normalization = BY_SCENE,
     ) -> None:
         self.radius = radius
+        self._spares = "spare" in signature(network.forward).parameters
         self._network = placed(without_batch_norm(in_units(network, normalization, wanted)), options.device)
         self._normalization = normalization
         self._wanted = wanted
@@ -101,7 +104,8 @@ class NetworkDownscaler:
     @torch.inference_mode()
     def _run(self, network: nn.Module, batch: Batch) -> Tensor:
         guidance = self._channels(batch.guidance) if self._wanted else None
-        fine = network(self._lst.apply(batch.lst).to(self._device), guidance)
+        spare = (batch.spare,) if self._spares else ()
+        fine = network(self._lst.apply(batch.lst).to(self._device), guidance, *spare)
         return self._lst.invert(fine.cpu())
 
     def _channels(self, guidance: Tensor) -> Tensor:

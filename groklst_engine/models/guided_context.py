@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from groklst_engine.degrade import block_mean
-from groklst_engine.models.guided_residual import DilatedBlock, GuidedResidual, Nearby
+from groklst_engine.models.guided_residual import DilatedBlock, GuidedResidual, Nearby, without
 from groklst_engine.models.guided_residual import radius as radius_without_context
 from groklst_engine.models.spec import ModelSpec
 from groklst_engine.resample import REACH, upsample
@@ -58,11 +58,15 @@ class GuidedContext(GuidedResidual):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def residual(self, features: Tensor, nearby: Nearby) -> Tensor:
-        """What bicubic misses, ``(B, 1, s·h, s·w)``, from the stem's features ``(B, width, s·h, s·w)``."""
+        """What bicubic misses, ``(B, 1, H, W)``, from the stem's features ``(B, width, H, W)``."""
         scale = nearby.of_guidance.scale
         context = self.context(_coarse_features(nearby))
-        features = self.blocks(features + upsample(self.shift(context), scale, "bilinear"))
-        residual: Tensor = self.head(features * (1 + upsample(self.gain(context), scale, "bilinear")))
+
+        def on_fine_grid(values: Tensor) -> Tensor:
+            return without(upsample(values, scale, "bilinear"), nearby.left_out)
+
+        features = self.blocks(features + on_fine_grid(self.shift(context)))
+        residual: Tensor = self.head(features * (1 + on_fine_grid(self.gain(context))))
         return residual
 
 

@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groklst_engine.degrade import block_mean
+from groklst_engine.grid import NO_MARGINS, Margins
 from groklst_engine.layers.kept import of_guidance
 from groklst_engine.layers.local_regression import GuidanceWindows, applied, reach
 from groklst_engine.models.spec import ModelSpec
 from groklst_engine.resample import REACH, upsample
+
+Sides = tuple[int, int, int, int]
 
 
 class DilatedBlock(nn.Module):
@@ -62,12 +66,14 @@ class Nearby:
         of_guidance: Of the guidance.
         slopes: ``(B, C, h, w)`` coefficients, one per window.
         details: ``(B, 1, s·h, s·w)`` LST detail that they predict, one per window.
+        left_out: Fine pixels on the left and right, at the top and bottom, that the stem's features lack.
     """
 
     lst: Tensor
     of_guidance: GuidanceFeatures
     slopes: tuple[Tensor, ...]
     details: tuple[Tensor, ...]
+    left_out: Sides
 
 
 class GuidedResidual(nn.Module):
@@ -99,15 +105,18 @@ class GuidedResidual(nn.Module):
         self.stem = nn.Conv2d(2 + 2 * guidance_bands + len(self.windows), width, 3, padding=1)
         self.blocks = nn.Sequential(*[DilatedBlock(width, dilation) for dilation in dilations])
         self.head = nn.Conv2d(width, 1, 3, padding=1)
+        self.reach = fine_reach(dilations)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, lst: Tensor, guidance: Tensor | None = None) -> Tensor:
+    def forward(self, lst: Tensor, guidance: Tensor | None = None, spare: Margins = NO_MARGINS) -> Tensor:
         """Downscale in z-scored units.
 
         Args:
             lst: ``(B, 1, h, w)``.
             guidance: ``(B, C, s·h, s·w)``; an absent band is 0 everywhere. None: all are absent.
+            spare: Margins whose results do not count; where the local regressions alone look at them, they are left
+                as interpolated.
 
         Returns:
             ``(B, 1, s·h, s·w)``.
@@ -120,12 +129,14 @@ class GuidedResidual(nn.Module):
         slopes = tuple(window.slopes(lst) for window in of_guidance.windows)
         details = tuple(applied(slope, of_guidance.detail, scale) for slope in slopes)
         octaves = torch.full_like(interpolated, math.log2(scale) / 3)
-        features = torch.cat([interpolated, octaves, guidance, of_guidance.detail, *details], dim=1)
-        residual = self.residual(self.stem(features), Nearby(lst, of_guidance, slopes, details))
-        return interpolated + residual.to(interpolated.dtype)
+        seen = [interpolated, octaves, guidance, of_guidance.detail, *details]
+        left_out = _in_fine_pixels(spare.less(math.ceil(self.reach / scale)), scale)
+        features = self.stem(torch.cat([without(values, left_out) for values in seen], dim=1))
+        residual = self.residual(features, Nearby(lst, of_guidance, slopes, details, left_out))
+        return interpolated + F.pad(residual, left_out).to(interpolated.dtype)
 
     def residual(self, features: Tensor, nearby: Nearby) -> Tensor:
-        """What bicubic misses, ``(B, 1, s·h, s·w)``, from the stem's features ``(B, width, s·h, s·w)``."""
+        """What bicubic misses, ``(B, 1, H, W)``, from the stem's features ``(B, width, H, W)``."""
         residual: Tensor = self.head(self.blocks(features))
         return residual
 
@@ -137,11 +148,26 @@ class GuidedResidual(nn.Module):
         return GuidanceFeatures(scale, coarse, detail, windows)
 
 
+def without(values: Tensor, left_out: Sides) -> Tensor:
+    """Less some pixels at each side: what ``F.pad`` adds again."""
+    left, right, top, bottom = left_out
+    height, width = values.shape[-2:]
+    return values[..., top : height - bottom, left : width - right]
+
+
+def _in_fine_pixels(margins: Margins, scale: int) -> Sides:
+    return margins.left * scale, margins.right * scale, margins.top * scale, margins.bottom * scale
+
+
+def fine_reach(dilations: Sequence[int]) -> int:
+    """Fine pixels to either side at which the convolutions look."""
+    return 2 + sum(dilation + 1 for dilation in dilations)
+
+
 def radius(scale: int, dilations: Sequence[int] = (1, 2, 4, 2), windows: Sequence[int] = (2, 5)) -> int:
     """Coarse pixels to either side on which an output pixel depends."""
-    convolutions = 2 + sum(dilation + 1 for dilation in dilations)
     inputs = max(REACH["bicubic"], *(reach(window) for window in windows), 0)
-    return math.ceil(convolutions / scale) + inputs
+    return math.ceil(fine_reach(dilations) / scale) + inputs
 
 
 SPEC = ModelSpec(

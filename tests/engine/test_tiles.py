@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from groklst_engine.grid import Margins
 from groklst_engine.tiles import Mosaic, TilePlan
 
 PLANS = [
@@ -119,3 +120,10 @@ def test_the_ramp_rises_by_a_raised_cosine() -> None:
 def test_a_core_must_hold_both_ramps() -> None:
     with pytest.raises(ValueError, match="too small for a ramp"):
         TilePlan(20, 20, 7, 0, 4)
+
+
+def test_what_is_far_from_what_a_tile_keeps_is_spare() -> None:
+    corner, edge, *_ = (tile for tile in TilePlan(40, 40, core=10, halo=7) if tile.core.top == 10)
+    assert corner.spare(3) == Margins(top=4, bottom=4, left=0, right=4)
+    assert edge.spare(5) == Margins(2, 2, 2, 2)
+    assert edge.spare(9) == Margins()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from groklst_engine.grid import Margins
 from groklst_engine.layers.local_regression import GuidanceWindows
+from groklst_engine.models.guided_residual import GuidedResidual
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.resample import upsample
 
@@ -48,6 +52,24 @@ def test_nothing_beyond_the_radius_matters(name: str, scale: int) -> None:
         lst[..., 0], guidance[..., :scale] = 50.0, -50.0
         changed = (made(lst, guidance) != before)[0, 0].any(0).nonzero().max().item()
     assert 2 * scale < changed < (1 + radius) * scale
+
+
+@pytest.mark.parametrize("spare", [Margins(9, 9, 9, 9), Margins(0, 12, 3, 0), Margins(1, 0, 0, 2)], ids=str)
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("scale", [2, 3, 8])
+def test_margins_that_do_not_count_are_spared(name: str, scale: int, spare: Margins) -> None:
+    made, (lst, guidance) = network(name, scale, 3), scene(scale, 3)
+    assert isinstance(made, GuidedResidual)
+    convolved: list[int] = []
+    made.stem.register_forward_hook(lambda layer, seen, found: convolved.append(found[0, 0].numel()))
+    with torch.inference_mode():
+        whole, sparing = made(lst, guidance), made(lst, guidance, spare)
+    assert sparing.shape == whole.shape
+    inner = slice(spare.top * scale, (40 - spare.bottom) * scale), slice(spare.left * scale, (40 - spare.right) * scale)
+    torch.testing.assert_close(sparing[0, 0][inner], whole[0, 0][inner], rtol=0, atol=0)
+    narrow = spare.less(math.ceil(made.reach / scale))
+    rows, columns = 40 - narrow.top - narrow.bottom, 40 - narrow.left - narrow.right
+    assert convolved == [1600 * scale**2, rows * columns * scale**2]
 
 
 @pytest.mark.parametrize("name", OWN)
