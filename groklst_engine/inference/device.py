@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from groklst_engine.errors import InputError
 from groklst_engine.inputs import Device
@@ -30,6 +30,33 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
         if parameter.dim() == 4:  # all at once would fail on three-dimensional convolutions
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network
+
+
+class Transfer:
+    """Brings tensors to a device while it computes with others; elsewhere than on a CUDA GPU it is plain ``to``.
+
+    Args:
+        device: Where they are wanted.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def start(self, values: Tensor) -> Tensor:
+        """In the reading thread: the values, on their way."""
+        if self._stream is None:
+            return values.to(self._device)
+        with torch.cuda.stream(self._stream):
+            return values.pin_memory().to(self._device, non_blocking=True)
+
+    def finish(self, values: Tensor) -> Tensor:
+        """In the computing thread: the same values, which have arrived before anything is done with them."""
+        if self._stream is not None:
+            computing = torch.cuda.current_stream(self._device)
+            computing.wait_stream(self._stream)
+            values.record_stream(computing)  # their memory may not be used again before that is done
+        return values
 
 
 def fast_in_bf16(device: torch.device) -> bool:

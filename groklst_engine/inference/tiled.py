@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, takewhile
-from typing import Any
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from groklst_engine.consistency import Correction
 from groklst_engine.errors import is_out_of_memory
 from groklst_engine.events import CancelToken, OnEvent, log, progress
 from groklst_engine.grid import Margins
+from groklst_engine.inference.device import Transfer
 from groklst_engine.inference.heap import kept_memory
 from groklst_engine.inference.pipeline import run_pipeline
 from groklst_engine.inference.resume import Checkpoint
@@ -48,7 +49,6 @@ class Settings:
         correction: Makes the result consistent with the coarse LST; None leaves it as it is.
         scale: Coarse pixel divided by fine pixel.
         batch: Tiles computed at once.
-        pinned: Whether batches are read into memory from which a GPU can fetch them by itself.
         keeps_memory: Whether what a layer frees stays for the next one: quicker, and a third more memory.
     """
 
@@ -56,7 +56,6 @@ class Settings:
     correction: Correction | None
     scale: int
     batch: int = 1
-    pinned: bool = False
     keeps_memory: bool = True
 
 
@@ -96,6 +95,7 @@ class TileRun:
         self._mosaic = Mosaic(plan, settings.scale, pending)
         self._offset = np.float32(offset_to_kelvin(unit))
         self._most = settings.batch
+        self._transfer = Transfer(getattr(settings.method, "device", torch.device("cpu")))
         self._done = sum(tile.piece < pieces.start for tile in plan)
 
     def run(self, cancel: CancelToken) -> None:
@@ -115,10 +115,10 @@ class TileRun:
         for _, alike in groupby(tiles, lambda tile: (tile.shape, self._spare(tile))):
             while group := tuple(islice(alike, self.settings.batch)):
                 yield self._work(group)
+
     def _spare(self, tile: Tile) -> Margins:
         correction = self.settings.correction
         return tile.spare(correction.radius if correction else 0)
-
 
     def _work(self, tiles: tuple[Tile, ...]) -> _Work:
         masks: list[NDArray[np.bool_] | None] = []
@@ -133,13 +133,24 @@ class TileRun:
             batches.append(batch)
         if not batches:
             return _Work(tiles, tuple(masks), None)
-        batch = replace(batch, spare=self._spare(tiles[0]))
         batch = batches[0] if len(batches) == 1 else _joined(batches)
-        return _Work(tiles, tuple(masks), _each(batch, Tensor.pin_memory) if self.settings.pinned else batch)
+        batch = replace(batch, spare=self._spare(tiles[0]))
+        return _Work(tiles, tuple(masks), _each(batch, self._transfer.start))
 
-    def compute(self, work: _Work) -> list[tuple[Tile, Floats]]:
-        """In the computing thread: the values of the tiles' ``keep`` windows."""
-        fine = None if work.batch is None else self._fine(work.batch)
+    def compute(self, work: _Work) -> tuple[_Work, Tensor | None]:
+        """In the computing thread: the fine LST of the tiles, on its device, which may still be at it."""
+        fine = None if work.batch is None else self._fine(_each(work.batch, self._transfer.finish))
+        return replace(work, batch=None), fine
+
+    def write(self, work: _Work, fine: Tensor | None) -> None:
+        """In the writing thread: put the tiles together, and write what is complete."""
+        for tile, values in self._kept(work, fine):
+            self._mosaic.add(tile, values)
+            if tile.last_in_piece:
+                self.finish(tile.piece, self._mosaic.take(tile.piece))
+
+    def _kept(self, work: _Work, fine: Tensor | None) -> list[tuple[Tile, Floats]]:
+        """The values of the tiles' ``keep`` windows."""
         results: list[tuple[Tile, Floats]] = []
         number = 0
         for tile, mask in zip(work.tiles, work.masks, strict=True):
@@ -176,13 +187,6 @@ class TileRun:
             return fine
         there = _each(batch, lambda values: values.to(fine.device))
         return self.settings.correction(fine, there.lst, there.mask, self.settings.scale, there.emissivity)
-
-    def write(self, results: list[tuple[Tile, Floats]]) -> None:
-        """In the writing thread: put the tiles together, and write what is complete."""
-        for tile, values in results:
-            self._mosaic.add(tile, values)
-            if tile.last_in_piece:
-                self.finish(tile.piece, self._mosaic.take(tile.piece))
 
     def take_up(self, cancel: CancelToken) -> None:
         """Before the first piece."""
@@ -259,7 +263,7 @@ def run_together(runs: Sequence[TileRun], cancel: CancelToken) -> None:
     keeps_memory = all(run.settings.keeps_memory for run in runs)
     with kept_memory() if keeps_memory else nullcontext():
         run_pipeline(
-            works, lambda item: (item[0], item[0].compute(item[1])), lambda item: item[0].write(item[1]), cancel
+            works, lambda item: (item[0], *item[0].compute(item[1])), lambda item: item[0].write(*item[1:]), cancel
         )
 
 

@@ -56,7 +56,7 @@ class NetworkDownscaler:
         self._wanted = wanted
         self._roles = options.roles
         self._scale = options.scale
-        self._device = options.device
+        self.device = options.device
         self._half = HalfPrecision(self._network) if in_question(options.precision, options.device) else None
         self._running = self._network
         self._lst = Normalizer((0.0,), (1.0,))
@@ -105,15 +105,14 @@ class NetworkDownscaler:
     def _run(self, network: nn.Module, batch: Batch) -> Tensor:
         guidance = self._channels(batch.guidance) if self._wanted else None
         spare = (batch.spare,) if self._spares else ()
-        fine = network(self._lst.apply(batch.lst).to(self._device), guidance, *spare)
-        return self._lst.invert(fine.cpu())
+        return self._lst.invert(network(self._lst.apply(batch.lst.to(self.device)), guidance, *spare))
 
     def _channels(self, guidance: Tensor) -> Tensor:
         """The network's guidance, on its device; the very same tensor for the same guidance where that is kept."""
         for kept in self._kept or ():
             if kept.fits(guidance, self._guidance):
                 return kept.made
-        made = channels(guidance, self._roles, self._wanted, self._guidance).to(self._device)
+        made = channels(guidance.to(self.device), self._roles, self._wanted, self._guidance)
         if self._kept is not None:
             self._kept[:] = [_Channels(guidance, self._guidance, made)]
         return made

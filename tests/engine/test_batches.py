@@ -10,6 +10,7 @@ import torch
 from rasters import fine
 
 from groklst_engine.data.synthetic import ScenePaths
+from groklst_engine.inference.device import Transfer
 from groklst_engine.inference.footprint import tiles_at_once
 from groklst_engine.methods import interpolation
 from groklst_engine.tiles import TilePlan
@@ -42,3 +43,25 @@ def test_several_tiles_at_once_give_what_each_gives_alone(
     monkeypatch.setattr("groklst_engine.predict.tiles_at_once", lambda *_: 3)
     several = fine(clear.lst, clear.guidance, clear.dem, output=tmp_path / "several.tif", **job)
     np.testing.assert_allclose(several, alone, atol=1e-4)
+
+
+def test_on_a_processor_nothing_is_transferred() -> None:
+    transfer, values = Transfer(torch.device("cpu")), torch.randn(2, 3)
+    assert transfer.finish(transfer.start(values)) is values
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_a_gpu_gets_what_was_read() -> None:
+    transfer, values = Transfer(torch.device("cuda")), torch.randn(64, 512, 512)
+    there = transfer.finish(transfer.start(values))
+    assert there.device.type == "cuda"
+    torch.testing.assert_close((there + 1).cpu(), values + 1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_a_gpu_gives_what_a_processor_gives(clear: ScenePaths, local_network: Path, tmp_path: Path) -> None:
+    inputs = clear.lst, clear.guidance, clear.dem
+    job = {"method": str(local_network), "tile": 32, "precision": "float32"}
+    slow = fine(*inputs, output=tmp_path / "cpu.tif", device="cpu", **job)
+    quick = fine(*inputs, output=tmp_path / "cuda.tif", device="cuda", **job)
+    np.testing.assert_allclose(quick, slow, atol=0.01)
