@@ -4,8 +4,8 @@ One scale up, where the truth is known, least squares say which multiple of the 
 interpolation would have been best. Less of it is best one scale down, for networks as for methods that learn from the
 scene, on every sensor tried: temperature and guidance go together best where both are coarse. The less a method
 explains one scale up, the more is lost. So much of it is what the result gets, and methods are compared as if they had
-got it there. A network's share is drawn to a cautious one where there is little to learn from, which is all there is
-on a tiny scene. docs/accuracy.md has the measurements.
+got it there. With few pixels much is explained by chance: R² is adjusted for that, and a network's share is drawn to a
+cautious one, which is all there is on a tiny scene. docs/accuracy.md has the measurements.
 """
 
 from __future__ import annotations
@@ -143,10 +143,18 @@ def share(trial: Trial, octaves: float, pixels: int) -> float:
     spec = get_method(trial.method)
     if spec.kind == "interpolation":
         return 1.0
-    expected = (1 - LOST * trial.unexplained) * math.pow(PER_OCTAVE, octaves) * trial.gain
+    explained = 1 - trial.unexplained**2
+    real = adjusted(explained, pixels)
+    gain = trial.gain * real / explained if explained > 0 else 0.0
+    expected = (1 - LOST * math.sqrt(1 - real)) * math.pow(PER_OCTAVE, octaves) * gain
     prior = CAUTIOUS if spec.kind == "network" else 0.0
     wanted = (pixels * expected + CAUTION * prior) / (pixels + CAUTION)
     return min(1.0, max(0.0, wanted))
+
+
+def adjusted(explained: float, pixels: int) -> float:
+    """What is left of an explained share of the variance, 0 to 1, without what any factor explains by chance."""
+    return max(0.0, 1 - (1 - explained) * (pixels - 1) / (pixels - 2)) if pixels > 2 else 0.0
 
 
 def best_of(tried: Sequence[Trial], fallback: str = FALLBACK) -> Trial:

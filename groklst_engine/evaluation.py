@@ -88,21 +88,21 @@ class Evaluation:
     protocol: Protocol = "wald"
     uncertainty: bool = False
 
-    def mean(self, method: str, scale: int) -> dict[str, Any]:
-        """Scores averaged over the scenes, RMSE divided by bicubic's, and the coverage pooled.
+    def mean(self, method: str, scale: int | None) -> dict[str, Any]:
+        """Scores averaged over the scenes, at one scale or at all, RMSE divided by bicubic's, and the coverage pooled.
 
         That quotient stands there averaged over the scenes, averaged over the regions' means, at worst, and as the
-        number of scenes in which it is over 1.
+        number of cases in which it is over 1.
         """
-        rows = [row for row in self.rows if row.method == method and row.scale == scale]
+        rows = [row for row in self.rows if row.method == method and scale in (row.scale, None)]
         samples = [row.sample for row in rows if row.sample is not None]
         regions: dict[str, list[float]] = {}
         for row in rows:
             regions.setdefault(row.region, []).append(row.ratio)
         return {
             "method": method,
-            "scale": scale,
-            "scenes": len(rows),
+            "scale": scale or "all",
+            "scenes": len({row.scene for row in rows}),
             **average(row.scores for row in rows).to_json(),
             "rmse_to_bicubic": float(np.mean([row.ratio for row in rows])),
             "regions_to_bicubic": float(np.mean([np.mean(ratios) for ratios in regions.values()])),
@@ -113,8 +113,10 @@ class Evaluation:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Rows, the means per method and scale, and what has no standard error because it was too small."""
-        keys = dict.fromkeys((row.method, row.scale) for row in self.rows)
+        """Rows, the means per method for each scale and for all, and what was too small for a standard error."""
+        keys: dict[tuple[str, int | None], None] = dict.fromkeys((row.method, row.scale) for row in self.rows)
+        if len({scale for _, scale in keys}) > 1:
+            keys |= dict.fromkeys((method, None) for method, _ in keys)
         without = [f"{row.scene} x{row.scale}" for row in self.rows if self.uncertainty and row.coverage is None]
         return {
             "protocol": self.protocol,

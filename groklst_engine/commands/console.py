@@ -62,7 +62,7 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of score rows: what they are scores of, then the scores (errors in kelvin) and the number of pixels."""
     labels = {"rmse": "RMSE (K)", "mae": "MAE (K)", "bias": "BIAS (K)", "cc": "CC", "r2": "R²", "rsd": "RSD"}
     labels |= {"rmse_to_bicubic": "÷ bicubic", "regions_to_bicubic": "over regions", "worst_to_bicubic": "at worst"}
-    labels |= {"worse_than_bicubic": "scenes over 1"}
+    labels |= {"worse_than_bicubic": "cases over 1"}
     labels |= {"within_1_sigma": "≤ 1 σ", "within_2_sigma": "≤ 2 σ"}
     labels |= {"sigma_correlation": "σ ~ |error|", "with_sigma": "with σ", "n": "pixels"}
     keys = [key for key in rows[0] if key not in labels] + [key for key in labels if key in rows[0]]

@@ -81,8 +81,9 @@ class EvaluateAlgorithm(EngineAlgorithm):
         output = self.parameterAsString(parameters, "OUTPUT", context)
         result = run({**self.prepared, "report": output}, feedback)
         for mean in result["means"]:
+            at = "all scales" if mean["scale"] == "all" else f"x{mean['scale']}"
             feedback.pushInfo(
-                f"{mean['method']} x{mean['scale']}, mean of {mean['scenes']}: RMSE {mean['rmse']:.3f} K, "
+                f"{mean['method']}, {at}, mean of {mean['scenes']}: RMSE {mean['rmse']:.3f} K, "
                 f"{mean['rmse_to_bicubic']:.3f} of bicubic's"
             )
         return {"OUTPUT": output, "CSV": str(Path(output) / "scores.csv")}

@@ -58,6 +58,9 @@ def test_scores_are_those_of_the_method(clear: ScenePaths, tmp_path: Path) -> No
     assert [float(row["rmse"]) for row in table] == [row.scores.rmse for row in result.rows]
     means = {(mean["method"], mean["scale"]): mean for mean in document["means"]}
     assert means["bicubic", 4]["rmse_to_bicubic"] == 1
+    ratios = [row.ratio for row in result.rows if row.method == "tsharp"]
+    assert means["tsharp", "all"]["rmse_to_bicubic"] == pytest.approx(np.mean(ratios))
+    assert (means["tsharp", "all"]["scenes"], means["tsharp", "all"]["worst_to_bicubic"]) == (1, max(ratios))
 
 
 def test_means_are_over_the_scenes(clear: ScenePaths, cloudy: ScenePaths) -> None:
