@@ -349,7 +349,7 @@ def _computing(
         method.fit(scene.sample(cancel), part(on_event, 0.02, spec.fit_share), cancel)
     reader, correction = scene.reader, Correction.of(job) if spec.consistent else None
     device = choose_device(job.device)
-    settings = Settings(method, correction, job.scale, keeps_memory=job.memory is None)
+    settings = Settings(method, correction, job.scale, memory=job.memory)
     radii = method.radius, correction.radius if correction else 0
     planned = partial(plan_tiles, reader.pair.coarse, job.scale, *radii)
     core = checkpoint.core or first_core(job.scale, job.tile)

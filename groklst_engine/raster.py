@@ -22,8 +22,10 @@ from groklst_engine.grid import Grid
 from groklst_engine.products.layers import is_hdf4
 from groklst_engine.units import Unit
 
-# Megabytes of GDAL's cache of blocks; of its own accord it would take a twentieth of the machine's memory.
-os.environ.setdefault("GDAL_CACHEMAX", "256")
+CACHE = 256_000_000
+"""Bytes of GDAL's cache of blocks; of its own accord it would take a twentieth of the machine's memory."""
+
+os.environ.setdefault("GDAL_CACHEMAX", str(CACHE))
 
 THREADS = min(4, os.cpu_count() or 1)
 """That compress an output: more than keep up with any method would only be in the way."""

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from groklst_engine.inference.pipeline import DEPTH
+from groklst_engine.raster import CACHE
 from groklst_engine.tiles import TilePlan
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 SHARE = 0.8
 """Of the free memory that is taken: the rest is for libraries' own work space and for others."""
 
-CACHE = 256e6
-"""Bytes of GDAL's cache of blocks."""
+CACHE_SHARE = 0.05
+"""Of a cap that GDAL's cache of blocks may take: the share of a machine's memory that GDAL takes of its own accord."""
 
 MOST_AT_ONCE = 8
 """Tiles that fill any GPU; more would only wait in memory for each other."""
@@ -78,7 +79,12 @@ def peak_bytes(network: nn.Module, rows: int, columns: int, scale: int, bands: i
     return int(live.most)
 
 
-def run_bytes(plan: TilePlan, scale: int, bands: int, tile: int) -> float:
+def cache_bytes(cap: float | None) -> int:
+    """Bytes of GDAL's cache of blocks, under a cap in gigabytes if there is one."""
+    return CACHE if cap is None else min(CACHE, int(CACHE_SHARE * cap * 1e9))
+
+
+def run_bytes(plan: TilePlan, scale: int, bands: int, tile: int, cap: float | None) -> float:
     """Bytes that a run takes beside what the process has already.
 
     Args:
@@ -86,11 +92,12 @@ def run_bytes(plan: TilePlan, scale: int, bands: int, tile: int) -> float:
         scale: Coarse pixel divided by fine pixel.
         bands: Guidance bands read.
         tile: Bytes that the method takes for one tile.
+        cap: Gigabytes for the whole process, if there is one.
     """
     rows, columns = plan.side
     waiting = _AT_WORK * (bands + 2) * rows * columns * scale**2 * 4
     width = min(plan.width, (plan.strip or plan.columns) * plan.core) * scale
-    return tile + waiting + _PIECES * width * plan.core * scale * 4 + CACHE
+    return tile + waiting + _PIECES * width * plan.core * scale * 4 + cache_bytes(cap)
 
 
 def tiles_at_once(device: torch.device, method: Downscaler, plan: TilePlan) -> int:

@@ -20,6 +20,9 @@ MIN_CORE = 96
 SMALLEST_CORE = 16
 """Coarse pixels per side of a core below which a lack of memory is not to be helped."""
 
+LARGEST_STEP = 0.9
+"""Factor by which a core that does not fit becomes smaller at least: each step asks the network what it takes."""
+
 GENEROUS = 8192
 """Bytes for each fine pixel of a tile that no network takes: what has that much to spare needs no closer look."""
 
@@ -65,7 +68,7 @@ def fitting(
     cap: float | None,
     on_event: OnEvent,
 ) -> TilePlan:
-    """The largest tiles that fit into memory, of halved sides where those asked for do not.
+    """The largest tiles that fit into memory, or nearly so, where those asked for do not.
 
     Args:
         planned: The plan for a core.
@@ -80,11 +83,12 @@ def fitting(
     rows, columns = plan.side
     if cap is None and rows * columns * pair.scale**2 * GENEROUS < free:
         return plan
-    while (needed := run_bytes(plan, pair.scale, bands, _tile_bytes(method, plan, pair.scale, bands))) > free:
-        if plan.core < 2 * SMALLEST_CORE:
+    while (needed := run_bytes(plan, pair.scale, bands, _tile_bytes(method, plan, pair.scale, bands), cap)) > free:
+        if plan.core <= SMALLEST_CORE:
             warn(on_event, f"The smallest tiles take {needed / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free.")
             return plan
-        plan = planned(plan.core // 2)
+        smaller = math.sqrt(max(0.0, free) / needed)  # memory goes with the area
+        plan = planned(max(SMALLEST_CORE, int(plan.core * min(LARGEST_STEP, smaller))))
         log(on_event, f"To stay within {free / 1e9:.1f} GB more, tiles are {plan.core * pair.scale} pixels wide.")
     return plan
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, takewhile
 from operator import itemgetter
@@ -20,7 +19,7 @@ from groklst_engine.errors import is_out_of_memory
 from groklst_engine.events import CancelToken, OnEvent, log, progress
 from groklst_engine.grid import Margins
 from groklst_engine.inference.device import Transfer
-from groklst_engine.inference.heap import kept_memory
+from groklst_engine.inference.heap import bounded_memory, kept_memory
 from groklst_engine.inference.pipeline import run_pipeline
 from groklst_engine.inference.resume import Checkpoint
 from groklst_engine.inference.scene import SceneReader, keep_window
@@ -49,14 +48,14 @@ class Settings:
         correction: Makes the result consistent with the coarse LST; None leaves it as it is.
         scale: Coarse pixel divided by fine pixel.
         batch: Tiles computed at once.
-        keeps_memory: Whether what a layer frees stays for the next one: quicker, and a third more memory.
+        memory: Gigabytes for the whole process; None: what a layer frees stays for the next one, which is quicker.
     """
 
     method: Downscaler
     correction: Correction | None
     scale: int
     batch: int = 1
-    keeps_memory: bool = True
+    memory: float | None = None
 
 
 class TileRun:
@@ -260,8 +259,8 @@ def run_together(runs: Sequence[TileRun], cancel: CancelToken) -> None:
         run.take_up(cancel)
     steps = zip(*(run.read() for run in runs), strict=True)
     works = ((run, work) for step in steps for run, work in zip(runs, step, strict=True))
-    keeps_memory = all(run.settings.keeps_memory for run in runs)
-    with kept_memory() if keeps_memory else nullcontext():
+    cap = min((run.settings.memory for run in runs if run.settings.memory), default=None)
+    with kept_memory() if cap is None else bounded_memory(cap):
         run_pipeline(
             works, lambda item: (item[0], *item[0].compute(item[1])), lambda item: item[0].write(*item[1:]), cancel
         )

@@ -24,6 +24,25 @@ def holding(*, megabytes: int, on_event: OnEvent, cancel: CancelToken) -> dict[s
     return {"pid": os.getpid(), "more": peak_memory() - before, "sum": float(held.sum())}
 
 
+def giving_back(*, size: int, cap: float, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
+    """Free every second of 20 arrays under a cap, so that none is the last one of a heap."""
+    import psutil
+    import rasterio
+    from rasterio.env import get_gdal_config
+
+    from groklst_engine.inference.heap import bounded_memory
+
+    process = psutil.Process()
+    with bounded_memory(cap):
+        several = [np.ones(size // 8) for _ in range(20)]
+        before = process.memory_info().rss
+        del several[::2]
+        freed = before - process.memory_info().rss
+        cache = get_gdal_config("GDAL_CACHEMAX")
+    with rasterio.Env():
+        return {"freed": freed, "cache": cache, "cache_after": get_gdal_config("GDAL_CACHEMAX")}
+
+
 def failing(*, error: str, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
     """Fail, or die."""
     if error == "die":

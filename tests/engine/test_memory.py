@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rasters import cropped, fine, job_for
+from rasters import coarse_lst, cropped, fine, job_for, write
 from torch import Tensor, nn
 
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
-from groklst_engine.events import CancelToken, Event
+from groklst_engine.events import CancelToken, Event, ignore
 from groklst_engine.inference import plan
 from groklst_engine.inference.footprint import peak_bytes
 from groklst_engine.inference.pipeline import run_pipeline
 from groklst_engine.methods import interpolation
 from groklst_engine.methods.base import Batch
+from groklst_engine.performance.process import apart
+from groklst_engine.performance.runs import measured_run
 from groklst_engine.predict import downscale
 
 
@@ -53,16 +55,29 @@ def test_tiles_shrink_to_the_cap(
     whole = fine(*inputs, output=tmp_path / "whole.tif", **options)
     monkeypatch.setattr(plan, "SMALLEST_CORE", 4)
     monkeypatch.setattr(plan, "free_bytes", lambda cap: cap * 1e9)
-    job = job_for(*inputs, output=tmp_path / "capped.tif", memory=0.27, **options)
+    job = job_for(*inputs, output=tmp_path / "capped.tif", memory=0.015, **options)
     said = sizes_said(job)
     assert said
     assert "tiles are" in said[-1]
-    assert np.array_equal(fine(*inputs, output=tmp_path / "c.tif", memory=0.27, **options), whole)
+    assert np.array_equal(fine(*inputs, output=tmp_path / "c.tif", memory=0.015, **options), whole)
 
 
 def test_the_smallest_tiles_that_do_not_fit_are_tried_and_said(clear: ScenePaths, tmp_path: Path) -> None:
     said = sizes_said(job_for(clear.lst, output=tmp_path / "fine.tif", method="bicubic", memory=0.2595))
     assert any("smallest tiles" in sentence for sentence in said)
+
+
+def peak(side: tuple[int, int], folder: Path) -> float:
+    """Gigabytes of a process that interpolates so many coarse pixels eight times finer, under a cap."""
+    lst = write(folder / f"lst_{side[0]}.tif", np.resize(coarse_lst(256), side), unit="K")
+    job = job_for(lst, output=folder / f"fine_{side[0]}.tif", method="bicubic", scale=8, memory=2)
+    found = apart(measured_run, {"document": job.model_dump_json(), "threads": 1}, ignore, CancelToken())
+    return float(found["peak_gigabytes"])
+
+
+def test_the_peak_does_not_grow_with_the_raster(tmp_path: Path) -> None:
+    small, large = peak((256, 256), tmp_path), peak((2048, 256), tmp_path)  # 17 MB of output, and 134
+    assert large < 1.15 * small
 
 
 class Greedy(interpolation.Interpolation):
