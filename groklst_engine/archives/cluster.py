@@ -112,7 +112,7 @@ def pool(address: str) -> Iterator[Pool]:
         raise GroklstError("--cluster needs Dask: install it with `pip install 'groklst[distributed]'`.") from error
     if address.startswith(LOCAL):
         count = int(address.removeprefix(LOCAL))
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = threads_of(count)
         with (
             LocalCluster(
                 n_workers=count,
@@ -131,6 +131,11 @@ def pool(address: str) -> Iterator[Pool]:
         raise GroklstError(f"No Dask scheduler answers at '{address}': start one, or use local:N.") from error
     with client:
         yield Pool(client)
+
+
+def threads_of(count: int) -> int:
+    """Threads that each of so many workers computes with here: together they take the processor's cores."""
+    return max(1, (os.cpu_count() or 1) // count)
 
 
 def _stoppable(name: str, function: Any, *arguments: Any) -> Any:
