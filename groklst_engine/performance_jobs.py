@@ -28,6 +28,7 @@ class BenchJob(Frozen):
         batches: How many of them at once.
         sizes: Fine pixels per side of the scenes of whole runs.
         tiles: Output pixels per side of a tile, each measured in the pipeline; empty: as the engine chooses.
+        threads: Of PyTorch, each number measured in the pipeline; empty: as many as it takes by itself.
         memory: Gigabytes below which whole runs shall stay; None takes what is free.
         workers: Numbers of Dask processes.
         dates: Over one guidance.
@@ -46,6 +47,7 @@ class BenchJob(Frozen):
     batches: tuple[Count, ...] = Field((1,), min_length=1)
     sizes: tuple[Side, ...] = Field((2048, 4096), min_length=1)
     tiles: tuple[Side, ...] = ()
+    threads: tuple[Count, ...] = ()
     memory: float | None = Field(None, gt=0)
     workers: tuple[Count, ...] = Field((1, 2), min_length=1)
     dates: int = Field(8, ge=2, le=64)

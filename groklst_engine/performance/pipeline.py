@@ -28,12 +28,13 @@ TABLE = Table(
     "A run from files to a file, each in a process of its own. *Bare*: the computation of all its tiles by "
     f"the median of {2 * FORWARDS} computations of the first, which is in memory already, half of them before the run "
     "and half of them after it. *÷ bare*: what reading, correcting, comparing and writing add. *CPU ÷ bare*: the same "
-    "in processor time, which other programs on the machine disturb less. *With halo*: pixels that are computed for "
-    "each that is kept. *GDAL's warp* writes the same kind of file from the same input, by turns with ours. Medians "
-    "of the rounds.",
+    "in processor time, which other programs on the machine disturb less. *With halo*: pixels that are read for each "
+    "that is kept; GrokLST's own networks convolve fewer. *GDAL's warp* writes the same kind of file from the same "
+    "input, by turns with ours. Medians of the rounds.",
     (
         Column("method", "method"),
         Column("size", "output (px)"),
+        Column("threads", "threads"),
         Column("tiles", "tiles"),
         Column("side", "tile (px)"),
         Column("with_halo", "with halo", 2),
@@ -54,8 +55,8 @@ TABLE = Table(
 
 def measure(job: BenchJob, folder: Path, on_event: OnEvent, cancel: CancelToken) -> Iterator[Row]:
     """A row for each method, size and tile, and for GDAL's warp where it can do the same."""
-    cases = list(product(job.methods, job.sizes, job.tiles or (None,)))
-    for (name, size, tile), of_case in in_turn(cases, on_event):
+    cases = list(product(job.methods, job.sizes, job.tiles or (None,), job.threads or (None,)))
+    for (name, size, tile, threads), of_case in in_turn(cases, on_event):
         method = with_weights(name, job.scale, folder)
         inputs = write_inputs(folder, size, job.scale, guided=get_method(method).guided, dates=1, cancel=cancel)
         document = job_document(job, inputs, method, folder / "fine.tif", tile=tile)
@@ -63,11 +64,12 @@ def measure(job: BenchJob, folder: Path, on_event: OnEvent, cancel: CancelToken)
         ours: list[Row] = []
         gdal: list[Row] = []
         for share in rounds(job.rounds, of_case):
-            ours.append(apart(measured_run, {"document": document, "forwards": FORWARDS}, share, cancel))
+            run = {"document": document, "forwards": FORWARDS, "threads": threads}
+            ours.append(apart(measured_run, run, share, cancel))
             if name in KERNELS:
                 gdal.append(apart(measured_warp, {**warp, "kernel": KERNELS[name]}, share, cancel))
         speeds = [other["seconds"] / own["seconds"] for own, other in zip(ours, gdal, strict=False)]
-        yield {**_row(name, size, ours), "to_gdal": median(speeds) if speeds else None}
+        yield {**_row(name, size, ours), "threads": threads, "to_gdal": median(speeds) if speeds else None}
         if gdal:
             yield _row(f"GDAL's warp, {KERNELS[name]}", size, gdal)
 

@@ -54,7 +54,7 @@ def measured_run(
 
     Returns:
         ``seconds`` and ``cpu`` of the whole run, ``setup`` seconds before its first tile, ``bare`` seconds of the
-        computation of as many pixels, ``tiles``, their ``side``, pixels computed ``with_halo`` for each that is kept,
+        computation of as many pixels, ``tiles``, their ``side``, pixels read ``with_halo`` for each that is kept,
         and gigabytes at the highest.
 
     Raises:
