@@ -209,17 +209,20 @@ class RasterWriter:
         Raises:
             OutputError: The disk is full or gone.
         """
-        top -= len(self.held)
-        rows = np.concatenate([self.held, rows]) if len(self.held) else rows
         bottom = top + len(rows)
         # whole blocks only: one that is written twice is compressed twice, and leaves a hole in the file
-        done = len(rows) if bottom == self._profile["height"] else max(0, bottom // BLOCK * BLOCK - top)
-        self.held = rows[done:].copy()
-        if done == 0:
-            return
-        values = np.where(np.isfinite(rows[:done]), rows[:done], np.float32(NODATA))
+        end = bottom if bottom == self._profile["height"] else bottom // BLOCK * BLOCK
+        for first in range(top - len(self.held), end, BLOCK):  # one row of them at a time, for the memory
+            self._write_blocks(
+                _joined(self.held, rows[max(0, first - top) : min(first + BLOCK, end) - top]), first, left
+            )
+            self.held = self.held[:0]
+        self.held = _joined(self.held, rows[max(0, end - top) :]).copy()
+
+    def _write_blocks(self, rows: Floats, top: int, left: int) -> None:
+        values = np.where(np.isfinite(rows), rows, np.float32(NODATA))
         try:
-            self._dataset.write(values, 1, window=Window(left, top, rows.shape[1], done))
+            self._dataset.write(values, 1, window=Window(left, top, rows.shape[1], len(rows)))
         except RasterioError as error:
             raise OutputError(f"Writing '{self.path}' failed: check that the disk has room.") from error
 
@@ -283,3 +286,8 @@ class RasterWriter:
             if not self._keep_part:
                 with suppress(OSError):
                     self.part.unlink(missing_ok=True)
+
+
+def _joined(above: Floats, below: Floats) -> Floats:
+    """Rows one below the other; nothing is copied where there are none above."""
+    return np.concatenate([above, below]) if len(above) else below

@@ -72,8 +72,9 @@ class InputComparison:
         rows = np.arange(top // s, (top + values.shape[0]) // s)
         columns = np.arange(left // s, (left + values.shape[1]) // s)
         measured = self._coarse.read(rows, columns)
-        self._scores.update(_block_means(values + self._offset, s), measured)
-        self._maps.add(top, left, values + self._offset, measured, s)
+        kelvin = values + self._offset
+        self._scores.update(_block_means(kelvin, s), measured)
+        self._maps.add(top, left, kelvin, measured, s)
         middle = self._step // 2  # the outermost row and column of a raster are often fill
         sample = values[(middle - top) % self._step :: self._step, (middle - left) % self._step :: self._step]
         self._sample.append(sample[np.isfinite(sample)])
