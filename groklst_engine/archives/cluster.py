@@ -50,6 +50,9 @@ ANSWER = 20.0
 
 LOCAL = "local:"
 
+ONE_HEAP = "MALLOC_ARENA_MAX"
+"""Set to 1, before a worker starts, it lets the thread of the tasks keep memory as a main thread does (``heap``)."""
+
 
 class Pool:
     """Workers at hand.
@@ -107,6 +110,7 @@ def pool(address: str) -> Iterator[Pool]:
         GroklstError: Dask is missing, or no scheduler answers.
     """
     try:
+        import dask.config
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise GroklstError("--cluster needs Dask: install it with `pip install 'groklst[distributed]'`.") from error
@@ -114,6 +118,7 @@ def pool(address: str) -> Iterator[Pool]:
         count = int(address.removeprefix(LOCAL))
         threads = threads_of(count)
         with (
+            dask.config.set({f"distributed.nanny.pre-spawn-environ.{ONE_HEAP}": "1"}),
             LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
