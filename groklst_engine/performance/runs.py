@@ -65,7 +65,7 @@ def measured_run(
         torch.set_num_threads(threads)
     work = downscaling(job, on_event, cancel)
     setup, run = cost_of(lambda: next(work))
-    batch = next(read.batch for read in run.read() if read.batch is not None) if forwards else None
+    batch = _inner(run) if forwards else None
     times = _forwards(run, batch, forwards, cancel)
 
     def finish() -> None:
@@ -91,6 +91,17 @@ def measured_run(
         "peak_gigabytes": peak_memory() / 1e9,
         "gpu_gigabytes": None if gpu is None else gpu / 1e9,
     }
+
+
+def _inner(run: TiledRun) -> Batch | None:
+    """A batch of the largest tiles: those with a halo on all sides, if there are any."""
+    largest: Batch | None = None
+    for batch in (work.batch for work in run.read() if work.batch is not None):
+        if largest is None or batch.lst.numel() > largest.lst.numel():
+            largest = batch
+        if largest.lst.shape[-2:] == run.plan.side:
+            break
+    return largest
 
 
 def _forwards(run: TiledRun, batch: Batch | None, times: int, cancel: CancelToken) -> list[Cost]:
