@@ -29,8 +29,8 @@ TABLE = Table(
     f"the median of {2 * FORWARDS} computations of an inner one, which is in memory already, half of them before the "
     "run and half of them after it. *÷ bare*: what reading, correcting, comparing and writing add. *CPU ÷ bare*: the "
     "same in processor time, which other programs on the machine disturb less. *With halo*: pixels that are read for "
-    "each that is kept; GrokLST's own networks convolve fewer. *GDAL's warp* writes the same kind of file from the same "
-    "input, by turns with ours. Medians of the rounds.",
+    "each that is kept; GrokLST's own networks convolve fewer. *GDAL's warp* writes the same kind of file from the "
+    "same input, by turns with ours. Medians of the rounds.",
     (
         Column("method", "method"),
         Column("size", "output (px)"),
