@@ -101,7 +101,7 @@ def save_weights(path: Path, network: nn.Module, card: ModelCard) -> ModelCard:
     """Write a network and its card; the file appears only when it is complete.
 
     Returns:
-        The card with its hash.
+        The card as it will be read, with its hash.
 
     Raises:
         OutputError: The file cannot be written.
@@ -114,7 +114,7 @@ def save_weights(path: Path, network: nn.Module, card: ModelCard) -> ModelCard:
             part.write_bytes(save(tensors, {_CARD: text, _HASH: sha256}))
     except OSError as error:
         raise OutputError(f"The weights '{path}' cannot be written: check folder and disk space.") from error
-    return card.model_copy(update={"sha256": sha256})
+    return ModelCard.model_validate_json(text).model_copy(update={"sha256": sha256})
 
 
 def read_card(path: Path) -> ModelCard:

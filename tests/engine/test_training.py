@@ -11,6 +11,7 @@ import pytest
 import torch
 from rasters import cropped, groklst_scene, read, run
 
+from groklst_engine.card import card_text
 from groklst_engine.data.augment import augment, blurred
 from groklst_engine.data.dataset import load_scene, training_scene
 from groklst_engine.data.groklst import write_dataset
@@ -51,7 +52,8 @@ def test_training_writes_weights_that_serve(scenes: tuple, clear: ScenePaths, tm
     job = job_for(scenes, file, cross_validate=("west",), score_scales=(2,), label="Tiny", limitations="A test.")
     result = train(job, events.append)
     card = read_card(file)
-    assert card.model_dump(mode="json") == result.card.model_dump(mode="json")
+    assert card == result.card
+    assert file.with_suffix(".md").read_text("utf-8") == card_text(card)
     assert (card.name, card.label, card.limitations) == ("tiny", "Tiny", "A test.")
     assert (card.architecture, card.roles, card.scales) == ("guided-residual", ROLES, (2, 4))
     assert card.training["scenes"] == ["east", "west"]
