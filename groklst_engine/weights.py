@@ -191,7 +191,7 @@ def unseen_by(method: str, region: str, folds: Path) -> str:
         raise InputError(f"The folder '{folds}' has no networks of a cross-validation: train with --keep-folds.")
     name = Path(method).stem if method.endswith(SUFFIX) else method
     for file in found:
-        of, without = file.stem.split(_WITHOUT)
+        of, _, without = file.stem.partition(_WITHOUT)
         if of == name and region in without.split("+"):
             return str(file)
     return method
