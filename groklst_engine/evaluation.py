@@ -27,7 +27,7 @@ from groklst_engine.methods.automatic import AUTO
 from groklst_engine.metrics import Scores, average, score
 from groklst_engine.real_pairs import real_pair
 from groklst_engine.wald import degrade
-from groklst_engine.weights import SUFFIX, unseen_by
+from groklst_engine.weights import called, unseen_by
 
 Protocol = Literal["wald", "cross-sensor", "mixed"]
 
@@ -187,7 +187,7 @@ def evaluate_scene(
             baseline = float("nan")
             for index, method in enumerate(methods):
                 done = (at + index / len(methods)) / len(job.scales)
-                shown = Path(method).stem if method.endswith(SUFFIX) else method
+                shown = called(method)
                 progress(on_event, done, f"Scoring {shown} on {scene.name} at x{scale}")
                 started = time.process_time()
                 try:

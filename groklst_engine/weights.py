@@ -167,6 +167,11 @@ def load_weights(path: Path, scale: int) -> tuple[nn.Module, ModelCard]:
     return network.eval(), card
 
 
+def called(method: str) -> str:
+    """What a method is called: a weights file by its name without folder and ending, any other as it is."""
+    return Path(method).stem if method.endswith(SUFFIX) else method
+
+
 def fold_file(weights: Path, held: str) -> Path:
     """Where a cross-validation keeps the network that has not seen ``held``, a region or several joined by +."""
     return weights.with_name(f"{weights.stem}{_WITHOUT}{held}{SUFFIX}")
@@ -189,10 +194,9 @@ def unseen_by(method: str, region: str, folds: Path) -> str:
     found = sorted(folds.glob(f"*{_WITHOUT}*{SUFFIX}"))
     if not found:
         raise InputError(f"The folder '{folds}' has no networks of a cross-validation: train with --keep-folds.")
-    name = Path(method).stem if method.endswith(SUFFIX) else method
     for file in found:
         of, _, without = file.stem.partition(_WITHOUT)
-        if of == name and region in without.split("+"):
+        if of == called(method) and region in without.split("+"):
             return str(file)
     return method
 

@@ -37,7 +37,7 @@ from groklst_engine.training.schedules import Schedule
 from groklst_engine.training.tensorboard import with_tensorboard
 from groklst_engine.training.validation import Validation
 from groklst_engine.training_jobs import TrainJob
-from groklst_engine.weights import SUFFIX, ModelCard, fold_file, save_weights
+from groklst_engine.weights import SUFFIX, ModelCard, called, fold_file, save_weights
 
 _FOR_THE_CARD = ("label", "description", "limitations", "credits")
 
@@ -291,10 +291,7 @@ def _scores(
             **dict(unseen), scales=job.score_scales or job.scales, methods=("bicubic", str(weights)), device=job.device
         )
         evaluation: Evaluation = evaluate(wish, on_event, cancel)
-    return [
-        {**row.to_json(), "method": job.output.stem if row.method == str(weights) else row.method}
-        for row in evaluation.rows
-    ]
+    return [{**row.to_json(), "method": called(row.method)} for row in evaluation.rows]
 
 
 def _card(
