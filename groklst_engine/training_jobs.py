@@ -80,8 +80,8 @@ class StatisticsJob(FineData):
     kind: Literal["statistics"] = "statistics"
 
 
-class TrainJob(FineData):
-    """Train a network on scenes by Wald's protocol and write a weights file.
+class TrainingRecipe(FineData):
+    """What decides what a training gives: it is resumed only with the same recipe, and its card tells it.
 
     Attributes:
         model: Architecture, a name of ``groklst models``.
@@ -109,7 +109,6 @@ class TrainJob(FineData):
             validation split.
         validate_every: Steps between two validations through downscale(); 0 for none.
         patience: Validations without a better RMSE after which training ends early with the best weights; 0 for none.
-        tensorboard: Folder for TensorBoard, which the extra of that name brings.
         band_dropping: Probability that a band is hidden from a sample, so that any subset of roles serves later.
         augment: What a new scene may look like: flips, quarter turns, gains and offsets of the bands, noise, another
             blur of the sensor (blur), and guidance that lies up to a fine pixel beside the LST (shift); none for none.
@@ -120,21 +119,10 @@ class TrainJob(FineData):
         device: Where to train.
         cross_validate: Regions, or groups of them joined by +; for each a network is trained without it, scored on
             it, and its scores kept in the card. The network that is written is then trained on all scenes.
-        keep_folds: Keep the networks of the cross-validation beside the weights, as NAME.without-REGIONS.safetensors:
-            what is scored with them later is scored on scenes that they have not seen.
         score_test: Score the network on the data set's test split in the end, beside bicubic, for the card.
         score_scales: Scales of the scores in the card; empty: those trained for.
-        label: Name for people, in the card and in listings; the file's name is the name for `--method`.
-        description: A sentence for the card.
-        limitations: When not to trust it, for the card.
-        credits: Whose data the scenes are, for the card.
-        output: Weights file to write; a log of the steps is kept beside it, ending in .training.csv.
-        overwrite: Whether an existing file may be replaced.
-        resume: Go on where a training with the same options was interrupted.
-        checkpoint_every: Steps between two savings of what a resumed training needs; cancelling saves it, too.
     """
 
-    kind: Literal["train"] = "train"
     model: str = "guided-residual"
     preset: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -157,7 +145,6 @@ class TrainJob(FineData):
     validate_regions: tuple[str, ...] = ()
     validate_every: int = Field(0, ge=0)
     patience: int = Field(0, ge=0)
-    tensorboard: Path | None = None
     band_dropping: float = Field(0.25, ge=0, le=1)
     augment: Augmentations = ("flips", "turns", "gains", "noise")
     normalize_lst: Normalization = "scene"
@@ -165,13 +152,36 @@ class TrainJob(FineData):
     seed: int = 0
     device: Device = "auto"
     cross_validate: tuple[str, ...] = ()
-    keep_folds: bool = False
     score_test: bool = False
     score_scales: tuple[Scale, ...] = ()
+
+
+class TrainJob(TrainingRecipe):
+    """Train a network on scenes by Wald's protocol and write a weights file.
+
+    What stands here and not in the recipe changes nothing of what is learned.
+
+    Attributes:
+        label: Name for people, in the card and in listings; the file's name is the name for `--method`.
+        description: A sentence for the card.
+        limitations: When not to trust it, for the card.
+        credits: Whose data the scenes are, for the card.
+        tensorboard: Folder for TensorBoard, which the extra of that name brings.
+        keep_folds: Keep the networks of the cross-validation beside the weights, as NAME.without-REGIONS.safetensors:
+            what is scored with them later is scored on scenes that they have not seen.
+        output: Weights file to write; a log of the steps is kept beside it, ending in .training.csv.
+        overwrite: Whether an existing file may be replaced.
+        resume: Go on where a training with the same options was interrupted.
+        checkpoint_every: Steps between two savings of what a resumed training needs; cancelling saves it, too.
+    """
+
+    kind: Literal["train"] = "train"
     label: str = ""
     description: str = ""
     limitations: str = ""
     credits: str = ""
+    tensorboard: Path | None = None
+    keep_folds: bool = False
     output: Path
     overwrite: bool = False
     resume: bool = False

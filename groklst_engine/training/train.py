@@ -36,10 +36,8 @@ from groklst_engine.training.learning import learn
 from groklst_engine.training.schedules import Schedule
 from groklst_engine.training.tensorboard import with_tensorboard
 from groklst_engine.training.validation import Validation
-from groklst_engine.training_jobs import TrainJob
+from groklst_engine.training_jobs import TrainingRecipe, TrainJob
 from groklst_engine.weights import SUFFIX, ModelCard, called, fold_file, save_weights
-
-_FOR_THE_CARD = ("label", "description", "limitations", "credits")
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,8 @@ def _checkpoint(job: TrainJob, group: Group, on_event: OnEvent) -> Checkpoint:
         InputError: It does not serve this job.
         OutputError: It would be lost.
     """
-    changes_nothing = {"output", "overwrite", "resume", "keep_folds", "checkpoint_every", "tensorboard", *_FOR_THE_CARD}
-    options = {**job.model_dump(mode="json", exclude=changes_nothing), "engine_version": __version__}
+    recipe = job.model_dump(mode="json", include=set(TrainingRecipe.model_fields))
+    options = {**recipe, "engine_version": __version__}
     steps = StepLog(job.output.with_suffix(".training.csv"))
     path = job.output.with_name(job.output.name + ".checkpoint")
     checkpoint = Checkpoint(path, options, job.checkpoint_every, steps)
@@ -297,20 +295,7 @@ def _scores(
 def _card(
     job: TrainJob, metrics: list[dict[str, Any]], normalization: Normalization, without: Sequence[str] = ()
 ) -> ModelCard:
-    told_elsewhere = {
-        "kind",
-        "scenes",
-        "dataset",
-        "split",
-        "output",
-        "overwrite",
-        "keep_folds",
-        "resume",
-        "checkpoint_every",
-        "tensorboard",
-        *_FOR_THE_CARD,
-    }
-    options = job.model_dump(mode="json", exclude=told_elsewhere)
+    options = job.model_dump(mode="json", include=TrainingRecipe.model_fields.keys() - FineData.model_fields.keys())
     published = {name: value for name, value in job.arguments.items() if name == "reference_compat"}
     own = {name: value for name, value in job.arguments.items() if name not in published}
     return ModelCard(

@@ -18,9 +18,9 @@ import torch
 from groklst_engine.data.synthetic import ScenePaths
 from groklst_engine.errors import Cancelled, InputError, OutputError
 from groklst_engine.events import CancelToken, Event, OnEvent
-from groklst_engine.inputs import GuidanceSource, LstSource, SceneSource
+from groklst_engine.inputs import FineData, GuidanceSource, LstSource, SceneSource
 from groklst_engine.training.train import train
-from groklst_engine.training_jobs import TrainJob
+from groklst_engine.training_jobs import TrainingRecipe, TrainJob
 from groklst_engine.weights import read_card
 
 SMALL = {"arguments": {"width": 8, "dilations": (1,), "windows": (2,)}}
@@ -177,10 +177,15 @@ def test_other_options_are_refused(change: dict[str, Any], word: str, scene: Sce
     assert (tmp_path / "a.safetensors.checkpoint").read_bytes() == before
 
 
-def test_words_of_the_card_may_change(scene: SceneSource, tmp_path: Path) -> None:
+def test_what_is_no_part_of_the_recipe_may_change(scene: SceneSource, tmp_path: Path) -> None:
     job = job_for(scene, tmp_path)
     interrupt(job)
-    assert train(again(job, label="Mine", checkpoint_every=5)).card.label == "Mine"
+    around = {"label": "Mine", "description": "D", "limitations": "L", "credits": "C", "checkpoint_every": 5}
+    others = {"kind", "output", "overwrite", "resume", "keep_folds", "tensorboard"}  # an extra brings the last
+    assert TrainJob.model_fields.keys() - TrainingRecipe.model_fields.keys() == around.keys() | others
+    card = train(again(job, **around, overwrite=True, keep_folds=True)).card
+    assert (card.label, card.description, card.limitations, card.credits) == ("Mine", "D", "L", "C")
+    assert card.training["options"].keys() == TrainingRecipe.model_fields.keys() - FineData.model_fields.keys()
 
 
 def test_a_checkpoint_is_not_lost_by_accident(scene: SceneSource, tmp_path: Path) -> None:
