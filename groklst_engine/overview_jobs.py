@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ class StepTimeJob(Frozen):
     Attributes:
         model: Architecture, a name of ``groklst models``.
         preset: A named size of the architecture.
+        arguments: Further arguments of the architecture.
         scale: Coarse pixel divided by fine pixel.
         guidance_bands: Number of guidance bands.
         batch: Samples per step.
@@ -32,6 +33,7 @@ class StepTimeJob(Frozen):
     kind: Literal["step-time"] = "step-time"
     model: str
     preset: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
     scale: Scale = 4
     guidance_bands: int = Field(0, ge=0, le=256)
     batch: int = Field(16, ge=1)

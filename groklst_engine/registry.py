@@ -25,6 +25,7 @@ from groklst_engine.weights import (
     load_weights,
     read_card,
     shipped_weights,
+    tensor_names,
     user_folder,
     user_weights,
 )
@@ -78,14 +79,23 @@ def list_weights() -> dict[str, Any]:
 
 
 def show_weights(name: str) -> dict[str, Any]:
-    """The card of some weights, as data and as Markdown.
+    """The card of some weights, as data and as Markdown, and the parts of their network, which can be frozen.
+
+    Args:
+        name: In the list, or a weights file.
 
     Raises:
         ModelError: There are no such weights, or their file is damaged.
     """
-    path = find(name)
+    path = named_or_file(name)
     card = read_card(path)
-    return {"name": name, "path": str(path), "card": card.model_dump(mode="json"), "text": card_text(card)}
+    return {
+        "name": name,
+        "path": str(path),
+        "card": card.model_dump(mode="json"),
+        "parts": list(dict.fromkeys(tensor.split(".")[0] for tensor in tensor_names(path))),
+        "text": card_text(card),
+    }
 
 
 def add_weights(job: AddWeightsJob) -> dict[str, Any]:
@@ -181,6 +191,15 @@ def find(name: str) -> Path:
     raise ModelError(
         f"There are no weights named '{name}': " + (f"did you mean '{near}'?" if near else "choose one of the list.")
     )
+
+
+def named_or_file(name: str) -> Path:
+    """A weights file as it is, or that of shipped or the user's weights.
+
+    Raises:
+        ModelError: There are none of that name; the message suggests the nearest.
+    """
+    return Path(name) if name.endswith(SUFFIX) else find(name)
 
 
 def _own(name: str) -> Path:

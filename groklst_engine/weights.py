@@ -127,6 +127,19 @@ def read_card(path: Path) -> ModelCard:
     return card
 
 
+def tensor_names(path: Path) -> list[str]:
+    """Names of the tensors in a weights file, without reading them.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"The weights file '{path}' is missing or damaged: get it again.") from error
+
+
 def _open(path: Path, *, with_tensors: bool = False) -> tuple[ModelCard, dict[str, Tensor]]:
     tensors: dict[str, Tensor] = {}
     try:

@@ -26,7 +26,7 @@ class ShowWeightsJob(WeightsJob):
     """Show the card of some weights.
 
     Attributes:
-        name: As in the list.
+        name: As in the list, or a weights file.
     """
 
     kind: Literal["weights-show"] = "weights-show"

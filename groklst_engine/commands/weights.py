@@ -45,7 +45,7 @@ def add_weights_commands(commands: Any, add: AddCommand) -> None:
     action("list", ListWeightsJob, _show_list, "list the shipped weights and yours", "list")
 
     shown = action("show", ShowWeightsJob, lambda result: str(result["text"]), "show a model card", "show mine")
-    shown.add_argument("name", metavar="NAME", help="As in the list")
+    shown.add_argument("name", metavar="NAME", help="As in the list, or a weights file")
 
     added = action(
         "add",

@@ -14,9 +14,9 @@ from groklst_engine.data.sources import roles_in
 from groklst_engine.errors import ModelError
 from groklst_engine.models.spec import closest
 from groklst_engine.models.zoo import create_model, get_spec
-from groklst_engine.registry import find
+from groklst_engine.registry import named_or_file
 from groklst_engine.training_jobs import TrainJob
-from groklst_engine.weights import SUFFIX, ModelCard, load_weights, read_card
+from groklst_engine.weights import ModelCard, load_weights, read_card
 
 
 def start_file(job: TrainJob) -> Path | None:
@@ -25,9 +25,7 @@ def start_file(job: TrainJob) -> Path | None:
     Raises:
         ModelError: There is none of that name.
     """
-    if job.start_from is None:
-        return None
-    return Path(job.start_from) if job.start_from.endswith(SUFFIX) else find(job.start_from)
+    return None if job.start_from is None else named_or_file(job.start_from)
 
 
 def completed(job: TrainJob) -> TrainJob:

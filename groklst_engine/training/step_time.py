@@ -32,7 +32,9 @@ def step_time(job: StepTimeJob, cancel: CancelToken) -> dict[str, Any]:
     """
     device = choose_device(job.device)
     spec = get_spec(job.model)
-    network = create_model(job.model, scale=job.scale, guidance_bands=job.guidance_bands, preset=job.preset)
+    network = create_model(
+        job.model, scale=job.scale, guidance_bands=job.guidance_bands, preset=job.preset, **job.arguments
+    )
     network = placed(network, device).train()
     side = max(1, job.crop // job.scale // spec.size_multiple) * spec.size_multiple
     lst = torch.randn(job.batch, 1, side, side, device=device)

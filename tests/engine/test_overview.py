@@ -42,6 +42,11 @@ def test_a_step_is_really_measured() -> None:
 
 def test_a_single_image_network_needs_no_guidance() -> None:
     assert run(kind="step-time", model="edsr", preset="small", batch=1, crop=32)["parameters"] > 1000
+    narrow, wide = (
+        run(kind="step-time", model="guided-residual", arguments={"width": width}, batch=1, crop=32)["parameters"]
+        for width in (8, 16)
+    )
+    assert narrow < wide
 
 
 def test_a_step_that_cannot_be_is_a_sentence() -> None:
