@@ -6,13 +6,14 @@ done again by another one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from groklst_engine.tiles import TilePlan
 from groklst_engine.worker import describe
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 BANDS_PER_WORKER = 4
 """Parts into which a raster is cut for each worker: enough to share evenly, few enough to open files seldom."""
@@ -44,6 +45,9 @@ POLL = 0.1
 
 PATIENCE = 10.0
 """Seconds that cancelled work may take to tidy up."""
+
+HURRY = 0.5
+"""Seconds in which workers that this process has started must end when their work is not wanted any more."""
 
 ANSWER = 20.0
 """Seconds in which a scheduler must answer."""
@@ -59,28 +63,38 @@ class Pool:
 
     Args:
         client: Connected to them.
+        own: Whether they end with the pool.
 
     Attributes:
+        own: As above.
         size: How many.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, own: bool) -> None:
         from distributed import Event
 
         self._client = client
         self._name = f"groklst-{uuid.uuid4()}"
         self._stop = Event(self._name, client=client)
+        self.own = own
         self.size = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 
     def submit(self, function: Any, *arguments: Any) -> Future[Any]:
         """Have a function called with these arguments, and a ``CancelToken`` after them."""
         return self._client.submit(_stoppable, self._name, function, *arguments, pure=False)
 
-    def finished(self, futures: Sequence[Future[Any]], cancel: CancelToken) -> Iterator[Future[Any]]:
+    def finished(
+        self, futures: Sequence[Future[Any]], cancel: CancelToken, patience: float = PATIENCE
+    ) -> Iterator[Future[Any]]:
         """Futures as they finish.
 
+        Args:
+            futures: Of what was submitted.
+            cancel: Stops them.
+            patience: Seconds that cancelled work may take to tidy up.
+
         Raises:
-            Cancelled: ``cancel`` was raised; nothing runs any more.
+            Cancelled: ``cancel`` was raised; what has tidied up in time runs no more.
         """
         waiting = list(futures)
         try:
@@ -94,8 +108,8 @@ class Pool:
         finally:
             if waiting:
                 self._stop.set()
-                patience = time.monotonic() + PATIENCE
-                while not all(future.done() for future in waiting) and time.monotonic() < patience:
+                end = time.monotonic() + patience
+                while not all(future.done() for future in waiting) and time.monotonic() < end:
                     time.sleep(POLL)
 
 
@@ -128,14 +142,23 @@ def pool(address: str) -> Iterator[Pool]:
             ) as local,
             Client(local) as client,
         ):
-            yield Pool(client)
+            try:
+                yield Pool(client, own=True)
+            except BaseException:
+                local.sync(_end_workers, local)
+                raise
         return
     try:
         client = Client(address, timeout=ANSWER)
     except (OSError, ValueError) as error:
         raise GroklstError(f"No Dask scheduler answers at '{address}': start one, or use local:N.") from error
     with client:
-        yield Pool(client)
+        yield Pool(client, own=False)
+
+
+async def _end_workers(local: LocalCluster) -> None:
+    """End the workers in the midst of their work; closing the cluster alone lets them work on for seconds."""
+    await asyncio.gather(*(worker.close(timeout=HURRY) for worker in local.workers.values()))
 
 
 def threads_of(count: int) -> int:
@@ -151,9 +174,10 @@ def _stoppable(name: str, function: Any, *arguments: Any) -> Any:
     stop = Event(name, client=get_client())
 
     def watch() -> None:
-        while not ended.wait(5 * POLL):
-            if stop.is_set():
-                cancel.cancel()
+        with suppress(AttributeError, OSError):  # Dask's, once the scheduler is gone
+            while not ended.wait(5 * POLL):
+                if stop.is_set():
+                    cancel.cancel()
 
     threading.Thread(target=watch, daemon=True).start()
     try:
@@ -274,14 +298,17 @@ class ClusterRun(TiledRun):
         assert self._job.cluster is not None
         output = self._job.output.absolute()
         self.take_up(cancel)
+        progress(self._on_event, self.pieces.start / self.plan.pieces, "Waiting for the workers")
+        cancel.check()
         with (
-            pool(self._job.cluster) as workers,
             tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.parts-") as folder,
+            pool(self._job.cluster) as workers,
         ):
             bands = {workers.submit(_compute, band): band for band in self._bands(workers.size, Path(folder))}
             computed: dict[int, Path] = {}
             following = self.pieces.start
-            for future in workers.finished(list(bands), cancel):
+            # workers that end with the pool write nothing after it, so there is nothing to wait for
+            for future in workers.finished(list(bands), cancel, 0.0 if workers.own else PATIENCE):
                 failure = _result(future)
                 if isinstance(failure, Exception):
                     raise failure

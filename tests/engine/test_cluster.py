@@ -103,7 +103,9 @@ def test_an_archive_is_shared(cluster: str, clear: ScenePaths, tmp_path: Path) -
     assert [row.status for row in again.rows] == ["kept"] * 3
 
 
-def test_cancelling_stops_the_workers(cluster: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_cancelling_stops_the_workers(own: bool, cluster: str, tmp_path: Path) -> None:
+    before = {worker.pid for worker in workers()}
     lst = write(tmp_path / "lst.tif", coarse_lst(96), unit="K")
     cancel, moments = CancelToken(), []
 
@@ -112,10 +114,12 @@ def test_cancelling_stops_the_workers(cluster: str, tmp_path: Path) -> None:
             moments.append(time.monotonic())
             cancel.cancel()
 
-    job = job_for(lst, output=tmp_path / "fine.tif", scale=8, tile=32, method="bicubic-ibp", cluster=cluster)
+    options: dict[str, Any] = {"method": "bicubic-ibp", "scale": 8, "tile": 32}
+    job = job_for(lst, output=tmp_path / "fine.tif", cluster="local:2" if own else cluster, **options)
     with pytest.raises(Cancelled):
         downscale(job, listen, cancel)
     assert time.monotonic() - moments[0] < 5
+    assert {worker.pid for worker in workers()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["lst.tif"]
 
 
