@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from .engine import EngineError
@@ -11,6 +12,15 @@ from .roles import LABELS
 PSFS = {"box": "Mean of its area", "gaussian": "Gaussian blur", "triangular": "MODIS, triangular along the scan"}
 DOMAINS = {"temperature": "Temperature", "radiance": "Emitted radiance"}
 PRECISIONS = {"auto": "Automatic", "float32": "Full, 32 bit", "bf16": "Half, bfloat16"}
+CLUSTER = r"^(local:[1-9]\d{0,2}|(tcp|tls|ucx)://.+)$"
+
+COG = "Cloud-optimised GeoTIFF"
+COG_HELP = "with overviews, and laid out so that parts of it can be read over a network"
+WORKERS = "Workers"
+WORKERS_HELP = (
+    "local:2 shares the work among two processes here, an address such as tcp://10.0.0.1:8786 among the machines of a "
+    "Dask scheduler. It pays with several machines, or where a method uses one core"
+)
 
 
 class Derived(NamedTuple):
@@ -56,6 +66,21 @@ def check_derived(derived: list[str], roles: set[str]) -> None:
                 f"{DERIVED[name].label} cannot be derived, because no guidance band is {' or '.join(missing)}: add "
                 "such a band, or give the bands' roles."
             )
+
+
+def parse_workers(text: str) -> str | None:
+    """Who shares the work, such as ``local:2``; None for one process.
+
+    Raises:
+        EngineError: It is nobody that the engine knows.
+    """
+    workers = text.strip()
+    if workers and not re.match(CLUSTER, workers):
+        raise EngineError(
+            f"The workers '{workers}' are unknown: give local:2 for two processes here, or the address of a Dask "
+            "scheduler, such as tcp://10.0.0.1:8786."
+        )
+    return workers or None
 
 
 def parse_steps(text: str, scale: int) -> list[int]:

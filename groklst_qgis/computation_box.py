@@ -9,13 +9,14 @@ from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox
 
-from .choices import PRECISIONS, parse_steps
+from .choices import PRECISIONS, WORKERS, WORKERS_HELP, parse_steps, parse_workers
 
 _MEMORY_SETTING = "groklst/memory"
+_WORKERS_SETTING = "groklst/workers"
 
 
 class ComputationBox(QgsCollapsibleGroupBox):
-    """Steps, time to choose a method, precision, memory, and going on after an interruption."""
+    """Steps, time to choose a method, precision, memory, workers, and going on after an interruption."""
 
     steps_changed = pyqtSignal(bool)
 
@@ -48,6 +49,10 @@ class ComputationBox(QgsCollapsibleGroupBox):
         self.memory.setSpecialValueText("What is free")
         self.memory.setToolTip("Memory to stay below; smaller tiles are used then")
         self.memory.setValue(QgsSettings().value(_MEMORY_SETTING, 0.0, type=float))
+        self.workers = QLineEdit(QgsSettings().value(_WORKERS_SETTING, "", type=str))
+        self.workers.setObjectName("workersEdit")
+        self.workers.setPlaceholderText("This process; or e.g. local:2")
+        self.workers.setToolTip(WORKERS_HELP)
         self.resume = QCheckBox("Keep what is done when interrupted")
         self.resume.setObjectName("resumeCheck")
         self.resume.setToolTip("A run that was cancelled or has crashed can then go on where it stopped")
@@ -57,9 +62,11 @@ class ComputationBox(QgsCollapsibleGroupBox):
         form.addRow("Time to choose", self.budget)
         form.addRow("Precision", self.precision)
         form.addRow("Memory", self.memory)
+        form.addRow(WORKERS, self.workers)
         form.addRow(self.resume)
         self.steps.textChanged.connect(lambda text: self.steps_changed.emit(bool(text.strip())))
         self.memory.valueChanged.connect(lambda gigabytes: QgsSettings().setValue(_MEMORY_SETTING, gigabytes))
+        self.workers.textChanged.connect(lambda text: QgsSettings().setValue(_WORKERS_SETTING, text))
 
     def fields(self, scale: int) -> dict[str, Any]:
         """The fields of a job that this box knows.
@@ -68,12 +75,13 @@ class ComputationBox(QgsCollapsibleGroupBox):
             scale: Of the job, which the steps must make.
 
         Raises:
-            EngineError: The steps do not.
+            EngineError: The steps do not, or the workers are unknown.
         """
         return {
             "steps": parse_steps(self.steps.text(), scale),
             "budget": self.budget.value(),
             "precision": self.precision.currentData(),
             "memory": self.memory.value() or None,
+            "cluster": parse_workers(self.workers.text()),
             "resume": self.resume.isChecked(),
         }

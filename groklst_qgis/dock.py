@@ -263,8 +263,8 @@ class GroklstDock(QgsDockWidget):
         job, _ = self._inspect_job()
         fields = self.result.fields(job["scale"])
         computation = self.computation.fields(job["scale"])
-        if computation["resume"] and not self.result.is_named():
-            raise EngineError("A run that shall go on after an interruption needs an output file: choose one.")
+        if not self.result.is_named():
+            _refuse_without_output(computation)
         return {
             **job,
             **fields,
@@ -379,3 +379,15 @@ class GroklstDock(QgsDockWidget):
         self.status.setVisible(running)
         self.run_button.setEnabled(not running)
         self.cancel_button.setEnabled(running)
+
+
+def _refuse_without_output(computation: dict[str, Any]) -> None:
+    """Tell of what a temporary output is not enough for.
+
+    Raises:
+        EngineError: It is not.
+    """
+    if computation["resume"]:
+        raise EngineError("A run that shall go on after an interruption needs an output file: choose one.")
+    if computation["cluster"] and not computation["cluster"].startswith("local:"):
+        raise EngineError("Workers on other machines need an output file in a folder that they see, too: choose one.")

@@ -9,11 +9,12 @@ from qgis.core import QgsProcessingUtils
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtWidgets import QCheckBox, QFormLayout, QGroupBox
 
+from .choices import COG, COG_HELP
 from .engine import EngineError
 
 
 class ResultBox(QGroupBox):
-    """Output file, standard error, consistency and report."""
+    """Output file and its layout, standard error, consistency and report."""
 
     def __init__(self) -> None:
         super().__init__("Result")
@@ -38,9 +39,10 @@ class ResultBox(QGroupBox):
         self.write_report = _check(
             "reportCheck", "Write report", "Write a page with maps, scores and all parameters beside the output"
         )
+        self.cog = _check("cogCheck", COG, f"Write the output {COG_HELP}", checked=False)
         form = QFormLayout(self)
         form.addRow("Output", self.output)
-        for check in (self.uncertainty, self.consistency, self.write_report):
+        for check in (self.uncertainty, self.consistency, self.write_report, self.cog):
             form.addRow(check)
 
     def is_named(self) -> bool:
@@ -61,6 +63,7 @@ class ResultBox(QGroupBox):
             output = output.with_name(f"{output.name}.tif")
         return {
             "output": str(output),
+            "cog": self.cog.isChecked(),
             "uncertainty": self.uncertainty.isEnabled() and self.uncertainty.isChecked(),
             "report": str(output.with_name(f"{output.stem}_report")) if self.write_report.isChecked() else None,
         }
@@ -77,9 +80,9 @@ def existing(fields: dict[str, Any]) -> str | None:
     return next((str(file) for file in files if file.exists()), None)
 
 
-def _check(name: str, label: str, explanation: str) -> QCheckBox:
+def _check(name: str, label: str, explanation: str, checked: bool = True) -> QCheckBox:
     check = QCheckBox(label)
     check.setObjectName(name)
-    check.setChecked(True)
+    check.setChecked(checked)
     check.setToolTip(explanation)
     return check

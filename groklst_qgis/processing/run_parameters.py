@@ -12,7 +12,18 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..choices import DERIVED, DOMAINS, PRECISIONS, PSFS, parse_steps
+from ..choices import (
+    COG,
+    COG_HELP,
+    DERIVED,
+    DOMAINS,
+    PRECISIONS,
+    PSFS,
+    WORKERS,
+    WORKERS_HELP,
+    parse_steps,
+    parse_workers,
+)
 from ..engine import EngineError
 from ..layers import raster_path
 from ..roles import LABELS
@@ -45,8 +56,8 @@ Gaussian one, <b>contrast left</b> is its MTF at the Nyquist frequency of the co
 <b>Time to choose a method</b>: after so many seconds, auto tries no further one.
 <b>Precision</b>: of networks; automatic takes half precision where it is fast and hardly changes the result.
 <b>Memory</b>: gigabytes to stay below; 0 takes what is free.
-<b>Cluster</b>: local:4 shares the work among four processes here; or the address of a Dask scheduler, such as \
-tcp://10.0.0.1:8786.
+<b>{WORKERS}</b>: {WORKERS_HELP}.
+<b>{COG}</b>: {COG_HELP}.
 """
 
 
@@ -83,7 +94,8 @@ def add_advanced_parameters(algorithm: EngineAlgorithm) -> None:
         QgsProcessingParameterNumber("BUDGET", "Time to choose a method (seconds)", real, 300, minValue=1),
         enumeration("PRECISION", "Precision", tuple(PRECISIONS.values())),
         QgsProcessingParameterNumber("MEMORY", "Memory to stay below (GB)", real, 0, minValue=0),
-        QgsProcessingParameterString("CLUSTER", "Cluster", optional=True),
+        QgsProcessingParameterString("CLUSTER", WORKERS, optional=True),
+        QgsProcessingParameterBoolean("COG", COG, False),
     )
 
 
@@ -123,12 +135,17 @@ def run_fields(algorithm: EngineAlgorithm, parameters: dict[str, Any], context: 
         "budget": algorithm.parameterAsDouble(parameters, "BUDGET", context),
         "precision": algorithm.choice(parameters, "PRECISION", context, tuple(PRECISIONS)),
         "memory": algorithm.parameterAsDouble(parameters, "MEMORY", context) or None,
+        "cog": algorithm.parameterAsBoolean(parameters, "COG", context),
     }
 
 
 def cluster(algorithm: EngineAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext) -> str | None:
-    """The cluster to share the work with."""
-    return algorithm.parameterAsString(parameters, "CLUSTER", context).strip() or None
+    """Who shares the work.
+
+    Raises:
+        EngineError: It is nobody that the engine knows.
+    """
+    return parse_workers(algorithm.parameterAsString(parameters, "CLUSTER", context))
 
 
 def quality(algorithm: EngineAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext) -> str:

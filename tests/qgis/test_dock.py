@@ -10,7 +10,7 @@ from qgis.core import Qgis, QgsProject
 from qgis.PyQt.QtCore import QDateTime, Qt
 from qgis.PyQt.QtWidgets import QComboBox, QLabel, QWidget
 
-from groklst_qgis.choices import parse_steps
+from groklst_qgis.choices import parse_steps, parse_workers
 from groklst_qgis.computation_box import ComputationBox
 from groklst_qgis.dock import GroklstDock
 from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineError
@@ -187,11 +187,14 @@ def test_options_of_the_computation_reach_the_job(dock: GroklstDock, messages: A
     plain = dock._downscale_job()
     assert (plain["steps"], plain["budget"], plain["precision"]) == ([], 300, "auto")
     assert (plain["memory"], plain["resume"], plain["uncertainty"]) == (None, False, True)
+    assert (plain["cluster"], plain["cog"]) == (None, False)
     box = dock.computation
     box.steps.setText("2, 2")
     box.budget.setValue(60)
     box.precision.setCurrentIndex(box.precision.findData("float32"))
     box.memory.setValue(2.5)
+    box.workers.setText(" local:2 ")
+    dock.result.cog.setChecked(True)
     box.resume.setChecked(True)
     dock.run_button.click()
     assert "needs an output file" in messages(Qgis.MessageLevel.Critical)[0]
@@ -199,8 +202,11 @@ def test_options_of_the_computation_reach_the_job(dock: GroklstDock, messages: A
     job = dock._downscale_job()
     assert (job["steps"], job["uncertainty"], job["budget"]) == ([2, 2], False, 60)
     assert (job["precision"], job["memory"], job["resume"]) == ("float32", 2.5, True)
-    assert ComputationBox().memory.value() == 2.5, "it holds for this computer"
+    assert (job["cluster"], job["cog"]) == ("local:2", True)
+    again = ComputationBox()
+    assert (again.memory.value(), again.workers.text()) == (2.5, " local:2 "), "they hold for this computer"
     box.memory.setValue(0)
+    box.workers.clear()
 
 
 @pytest.mark.parametrize(
@@ -215,6 +221,28 @@ def test_options_of_the_computation_reach_the_job(dock: GroklstDock, messages: A
 def test_steps_must_make_the_scale(text: str, sentence: str) -> None:
     with pytest.raises(EngineError, match=sentence):
         parse_steps(text, 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["2", "local", "local:", "local:0", "local:1000", "local:2.5", "10.0.0.1:8786", "tcp://", "x local:2"]
+)
+def test_workers_that_nobody_knows(dock: GroklstDock, messages: Any, text: str) -> None:
+    dock.computation.workers.setText(text)
+    dock.run_button.click()
+    assert f"The workers '{text}' are unknown: give local:2" in messages(Qgis.MessageLevel.Critical)[0]
+    assert dock.run_button.isEnabled()
+    dock.computation.workers.clear()
+
+
+def test_workers_elsewhere_need_an_output_that_they_see(dock: GroklstDock, messages: Any, tmp_path: Path) -> None:
+    address = "tcp://10.0.0.1:8786"
+    dock.computation.workers.setText(address)
+    dock.run_button.click()
+    assert "Workers on other machines need an output file" in messages(Qgis.MessageLevel.Critical)[0]
+    dock.result.output.setFilePath(str(tmp_path / "fine.tif"))
+    assert dock._downscale_job()["cluster"] == address
+    dock.computation.workers.clear()
+    assert parse_workers(" ") is None
 
 
 @pytest.mark.parametrize("scale", ["", "x", "1", "0", "-2", "3.5"])
@@ -283,9 +311,9 @@ def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
     names = [
         "lstLayerCombo", "lstBandCombo", "lstUnitCombo", "maskLayerCombo", "guidanceLayerCombo", "guidanceAddButton",
         "guidanceRemoveButton", "guidanceTree", "methodCombo", "scaleCombo", "outputFile", "uncertaintyCheck",
-        "consistencyCheck", "reportCheck", "crossSensorCheck", "qualityCheck", "psfCombo", "contrastSpin",
+        "consistencyCheck", "reportCheck", "cogCheck", "crossSensorCheck", "qualityCheck", "psfCombo", "contrastSpin",
         "domainCombo", "emissivityLayerCombo", "strengthSpin", "derivedCombo", "overpassEdit", "stepsEdit",
-        "budgetSpin", "precisionCombo", "memorySpin", "resumeCheck",
+        "budgetSpin", "precisionCombo", "memorySpin", "workersEdit", "resumeCheck",
         "preflightTable", "preflightMessage", "progressBar", "runButton", "cancelButton",
         "reportBrowser", "openReportButton", "logText", "groklstTabs", "statusLabel",
     ]  # fmt: skip

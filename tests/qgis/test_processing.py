@@ -95,7 +95,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, make_raster: Callable[..., str]) -> 
 def test_parameters_are_stable(algorithm: QgsProcessingAlgorithm) -> None:
     names = ["LST", "LST_BAND", "GUIDANCE", "SCALE", "METHOD", "MASK", "UNCERTAINTY", "ROLES", "UNIT", "QUALITY"]
     names += ["CROSS_SENSOR", "CONSISTENCY", "STRENGTH", "PSF", "MTF", "DOMAIN", "EMISSIVITY", "DERIVE", "STEPS"]
-    names += ["BUDGET", "PRECISION", "MEMORY", "CLUSTER", "OVERPASS", "RESUME", "OUTPUT", "REPORT"]
+    names += ["BUDGET", "PRECISION", "MEMORY", "CLUSTER", "COG", "OVERPASS", "RESUME", "OUTPUT", "REPORT"]
     assert [parameter.name() for parameter in algorithm.parameterDefinitions()] == names
     assert [output.name() for output in algorithm.outputDefinitions()] == [
         "OUTPUT",
@@ -121,6 +121,7 @@ def test_choices_are_the_engines() -> None:
         listed = re.search(rf"^{name} = Literal\[(.*)\]$", source, re.MULTILINE)
         assert listed
         assert set(re.findall(r"[\w-]+", listed[1])) == set(known), name
+    assert f'Cluster = Annotated[str, Field(pattern=r"{choices.CLUSTER}")]' in inputs
 
 
 def test_job_takes_everything_from_the_parameters(
@@ -149,6 +150,7 @@ def test_job_takes_everything_from_the_parameters(
         "PRECISION": 1,
         "MEMORY": 2.5,
         "CLUSTER": "local:2",
+        "COG": True,
         "RESUME": True,
         "REPORT": str(tmp_path / "report"),
         "OUTPUT": str(tmp_path / "fine.tif"),
@@ -179,6 +181,7 @@ def test_job_takes_everything_from_the_parameters(
         "budget": 60.0,
         "precision": "float32",
         "memory": 2.5,
+        "cog": True,
         "cluster": "local:2",
         "resume": True,
         "output": str(tmp_path / "fine.tif"),
@@ -292,6 +295,7 @@ def test_failure_is_one_sentence(
         ({"MASK": "/no/clear.tif"}, "Mask layer /no/clear.tif cannot be opened: choose a raster that exists."),
         ({"STEPS": "2,3"}, "The steps 2,3 make the scale 6, not 4: change one of them."),
         ({"STEPS": "2,2", "UNCERTAINTY": True}, "A standard error is there for a single step only: leave it out"),
+        ({"CLUSTER": "two"}, "The workers 'two' are unknown: give local:2 for two processes here, or the address"),
         ({"SCALE": 2.5}, "Scale 2.5 is no whole number: give the coarse pixel divided by the fine pixel."),
         ({"ROLES": "red;nir"}, "Roles are given for 2 layers, but there are 1 guidance layers: put"),
         ({"DERIVE": "slope, heat"}, "'heat' cannot be derived: choose of slope, northness, eastness, hillshade, ndvi"),
