@@ -79,7 +79,7 @@ def list_weights() -> dict[str, Any]:
 
 
 def show_weights(name: str) -> dict[str, Any]:
-    """The card of some weights, as data and as Markdown, and the parts of their network, which can be frozen.
+    """The card of some weights, as data and as Markdown, and their parts, as a training can freeze them.
 
     Args:
         name: In the list, or a weights file.
@@ -93,7 +93,7 @@ def show_weights(name: str) -> dict[str, Any]:
         "name": name,
         "path": str(path),
         "card": card.model_dump(mode="json"),
-        "parts": list(dict.fromkeys(tensor.split(".")[0] for tensor in tensor_names(path))),
+        "parts": list(dict.fromkeys("".join(tensor.partition(".")[:2]) for tensor in tensor_names(path))),
         "text": card_text(card),
     }
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
+from math import lcm
 from pathlib import Path
 from typing import Any
 
-from qgis.gui import QgsCollapsibleGroupBox, QgsFileWidget
 from qgis.PyQt.QtWidgets import (
-    QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
@@ -23,19 +21,13 @@ from qgis.PyQt.QtWidgets import (
     QWizardPage,
 )
 
-from ..training import trainings_folder
+from .advanced_box import AdvancedBox
 from .data_page import DataPage
 from .model_page import ModelPage
 from .speed import SpeedLabel
 
 _LENGTHS = (("Short, to try", 500), ("Usual", 2000), ("Long", 10_000))
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_LOSSES = ("smooth-l1", "l1", "charbonnier", "ms-ssim", "degradation", "gradient", "adaptive")
-_NORMALIZATIONS = ("scene", "z-score", "min-max", "none")
-
-# As GrokLST's networks were published; else the engine's defaults.
-_USUAL = {"learning_rate": 2e-3, "weight_decay": 1e-4, "schedule": "one-cycle", "loss": "smooth-l1", "batch": 16}
-_PUBLISHED = {"learning_rate": 1e-4, "weight_decay": 1e-5, "schedule": "cosine-restarts", "loss": "l1", "batch": 4}
 
 
 class OptionsPage(QWizardPage):
@@ -52,7 +44,7 @@ class OptionsPage(QWizardPage):
         self.setSubTitle("The usual options suit most data.")
         self._data = data
         self._model = model
-        self._prepared_for: tuple[str, str | None] | None = None
+        self._prepared_for: tuple[Any, ...] = ()
         self.scale = QComboBox()
         self.scale.setObjectName("trainScale")
         self.scale.setAccessibleName("Scale, or scales with commas between")
@@ -71,11 +63,7 @@ class OptionsPage(QWizardPage):
         self.name = QLineEdit()
         self.name.setObjectName("trainName")
         self.name.setToolTip("The weights will be a method of this name")
-        self.folder = QgsFileWidget()
-        self.folder.setObjectName("trainFolder")
-        self.folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
-        self.folder.setFilePath(str(trainings_folder()))
-        self.folder.lineEdit().setAccessibleName("Folder of trainings")
+        self.advanced = AdvancedBox()
         self.speed = SpeedLabel()
         self.reasons = QLabel()
         self.reasons.setObjectName("trainReasons")
@@ -96,7 +84,7 @@ class OptionsPage(QWizardPage):
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(simple)
-        column.addWidget(self._make_advanced())
+        column.addWidget(self.advanced)
         column.addStretch()
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -107,37 +95,30 @@ class OptionsPage(QWizardPage):
         layout.addWidget(self.reasons)
 
         self.length.currentIndexChanged.connect(self._set_length)
+        self.scale.currentTextChanged.connect(self._fit_chip)
         for signal in (
             self.scale.currentTextChanged,
             self.steps.valueChanged,
             self.name.textChanged,
-            self.folder.fileChanged,
-            self.batch.valueChanged,
-            self.crop.valueChanged,
-            self.chip.valueChanged,
-            self.device.currentIndexChanged,
+            self.advanced.changed,
         ):
             signal.connect(self._check)
         self._set_length()
 
     def initializePage(self) -> None:  # noqa: N802 - Qt's name
         """Fit the options to network and data, where those have changed."""
-        model, preset = self._model.model(), self._model.preset.currentData()
+        model, preset, start = self._model.model(), self._model.preset.currentData(), self._model.start
         if model is None:
             return
-        if self._prepared_for != (model["name"], preset):
-            self._prepared_for = (model["name"], preset)
-            self.scale.clear()
-            several = model["several_scales"]
-            self.scale.setEditable(several)
-            self.scale.addItems(["2, 4, 8", "2", "4", "8"] if several else list(map(str, model["scales"])))
-            self.scale.setCurrentText("4")
-            self.name.setText(self._free_name(model["name"].lower()))
-            self._set_usual(_PUBLISHED if preset == "paper" else _USUAL)
-        side = self._side()
-        self.chip.setValue(128 if side >= 512 else max(48, min(64, side // 16 * 16)))
-        self.chip.setEnabled("scenes" in self._data.data())
-        self.crop.setValue(min(64, side))
+        self.advanced.chip.setEnabled("scenes" in self._data.data())
+        network = model["name"], preset, start.weights
+        if self._prepared_for[:-1] != network:
+            self._fit_to_network(model, preset)
+        if self._prepared_for != (*network, self._side()):
+            self.advanced.chip.setValue(self._usual_chip())
+            self.advanced.crop.setValue(min(64, self._chip_side()))
+            self._fit_chip()
+        self._prepared_for = (*network, self._side())
         self._check()
 
     def problems(self) -> list[str]:
@@ -158,13 +139,24 @@ class OptionsPage(QWizardPage):
             problems.append(f"There is a training '{name}' already: give another name.")
         if not self._base().is_absolute():
             problems.append("The folder of trainings is not complete: choose one.")
-        side = min(self._side(), self.chip.value()) if self.chip.isEnabled() else self._side()
-        if self.chip.isEnabled() and self.chip.value() > self._side():
+        if self.advanced.everything_is_frozen():
+            problems.append("All parts of the network are kept unchanged, so there is nothing to learn: keep fewer.")
+        return problems + self._problems_of_size(scales)
+
+    def _problems_of_size(self, scales: list[int]) -> list[str]:
+        """What speaks against chips and crops."""
+        chip, crop, side = self.advanced.chip.value(), self.advanced.crop.value(), self._chip_side()
+        problems = []
+        if self.advanced.chip.isEnabled() and chip > self._side():
             problems.append(f"The smallest scene has {self._side()} pixels a side: choose chips no larger than that.")
-        if self.crop.value() > side:
-            problems.append(f"Crops of {self.crop.value()} pixels do not fit into chips of {side}: make them smaller.")
-        if scales and self.crop.value() < 4 * max(scales):
-            problems.append(f"A crop of {self.crop.value()} pixels holds too few coarse pixels of ×{max(scales)}.")
+        if self.advanced.chip.isEnabled() and scales and chip % lcm(*scales):
+            step = lcm(*scales)
+            near = max(step, chip // step * step)
+            problems.append(f"Chips of {chip} pixels are no multiple of {step}, as the scale needs it: choose {near}.")
+        if crop > side:
+            problems.append(f"Crops of {crop} pixels do not fit into chips of {side}: make them smaller.")
+        if scales and crop < 4 * max(scales):
+            problems.append(f"A crop of {crop} pixels holds too few coarse pixels of ×{max(scales)}.")
         return problems
 
     def isComplete(self) -> bool:  # noqa: N802 - Qt's name
@@ -185,8 +177,9 @@ class OptionsPage(QWizardPage):
         test = data.get("dataset")
         if "scenes" in data:
             test = str(folder / "dataset")
-            preparation = {"scenes": data["scenes"], "output": test, "scales": self.scales(), "crop": self.chip.value()}
-            jobs.append({"kind": "prepare", **preparation, "seed": self.seed.value()})
+            preparation = {"scenes": data["scenes"], "output": test, "scales": self.scales()}
+            sizes = {"crop": self.advanced.chip.value(), "seed": self.advanced.seed.value()}
+            jobs.append({"kind": "prepare", **preparation, **sizes})
             data = {"dataset": test, "split": "train"}
         weights = str(folder / f"{name}.safetensors")
         jobs.append({"kind": "train", **data, **self._train_options(), "output": weights})
@@ -199,7 +192,7 @@ class OptionsPage(QWizardPage):
                 "scales": self.scales(),
                 "output": str(folder / "scores"),
                 "overwrite": True,
-                "device": self.device.currentData(),
+                "device": self.advanced.device.currentData(),
             }
         )
         return name, folder, jobs
@@ -209,90 +202,52 @@ class OptionsPage(QWizardPage):
         self.speed.stop()
 
     def _train_options(self) -> dict[str, Any]:
-        model = self._model.model()
-        assert model is not None
+        steps = self.steps.value()
         return {
-            "model": model["name"],
-            "preset": self._model.preset.currentData(),
-            "roles": self._data.roles() if model["guided"] else [],
+            **self._model.network(),
             "scales": self.scales(),
-            "iterations": self.steps.value(),
-            "batch": self.batch.value(),
-            "crop": self.crop.value(),
-            "loss": self.loss.currentText(),
-            "optimizer": self.optimizer.currentText(),
-            "learning_rate": self.learning_rate.value(),
-            "weight_decay": self.weight_decay.value(),
-            "schedule": self.schedule.currentText(),
-            "normalize_lst": self.normalize_lst.currentText(),
-            "normalize_guidance": self.normalize_guidance.currentText(),
-            "band_dropping": self.band_dropping.value(),
-            "augment": ["flips", "turns", "gains", "noise"] if self.augment.isChecked() else [],
-            "validate_every": self.validate_every.value() or max(1, self.steps.value() // 10),
-            "seed": self.seed.value(),
-            "device": self.device.currentData(),
+            "iterations": steps,
+            **self.advanced.options(steps),
             "score_test": True,
-            "checkpoint_every": max(1, min(500, self.steps.value() // 10)),
+            "checkpoint_every": max(1, min(500, steps // 10)),
         }
 
-    def _make_advanced(self) -> QgsCollapsibleGroupBox:
-        self.batch = _whole("trainBatch", 1, 1024, 16)
-        self.crop = _whole("trainCrop", 16, 2048, 64, " pixels")
-        self.chip = _whole("trainChip", 16, 2048, 128, " pixels")
-        self.chip.setToolTip(
-            "Side of the pieces that the scenes are cut into and dealt to training, validation and test"
-        )
-        self.loss = _words("trainLoss", _LOSSES)
-        self.optimizer = _words("trainOptimizer", ("adamw", "adam", "sgd"))
-        self.schedule = _words("trainSchedule", ("one-cycle", "cosine-restarts", "constant"))
-        self.learning_rate = _real("trainRate", 1e-8, 1.0, 2e-3)
-        self.weight_decay = _real("trainDecay", 0.0, 1.0, 1e-4)
-        self.normalize_lst = _words("trainNormalizeLst", _NORMALIZATIONS)
-        self.normalize_guidance = _words("trainNormalizeGuidance", _NORMALIZATIONS)
-        self.band_dropping = _real("trainBandDropping", 0.0, 1.0, 0.25)
-        self.band_dropping.setToolTip("How often a guidance band is hidden, so that the network also serves without it")
-        self.augment = QCheckBox("Flip, turn and vary the samples")
-        self.augment.setObjectName("trainAugment")
-        self.augment.setChecked(True)
-        self.validate_every = _whole("trainValidate", 0, 1_000_000, 0, " steps")
-        self.validate_every.setSpecialValueText("Ten times in all")
-        self.seed = _whole("trainSeed", 0, 2_000_000_000, 0)
-        self.device = QComboBox()
-        self.device.setObjectName("trainDevice")
-        for label, device in (("Fastest", "auto"), ("Processor", "cpu"), ("CUDA", "cuda"), ("Apple GPU", "mps")):
-            self.device.addItem(label, device)
-        box = QgsCollapsibleGroupBox("Advanced")
-        box.setObjectName("trainAdvanced")
-        box.setCollapsed(True)
-        form = QFormLayout(box)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for label, widget in (
-            ("Samples per step", self.batch),
-            ("Crop side", self.crop),
-            ("Chip side", self.chip),
-            ("Loss", self.loss),
-            ("Optimiser", self.optimizer),
-            ("Learning rate", self.learning_rate),
-            ("Weight decay", self.weight_decay),
-            ("Schedule", self.schedule),
-            ("Normalise LST", self.normalize_lst),
-            ("Normalise guidance", self.normalize_guidance),
-            ("Hide bands", self.band_dropping),
-            ("Samples", self.augment),
-            ("Validate every", self.validate_every),
-            ("Seed", self.seed),
-            ("Device", self.device),
-            ("Folder of trainings", self.folder),
-        ):
-            form.addRow(label, widget)
-        return box
+    def _fit_to_network(self, model: dict[str, Any], preset: str | None) -> None:
+        start = self._model.start
+        if start.card is None:
+            self.advanced.fit_to_network(preset)
+            self._offer_scales([2, 4, 8] if model["several_scales"] else model["scales"], model, "4")
+            self.name.setText(self._free_name(model["name"].lower()))
+        else:
+            self.advanced.fit_to_weights(start.card, start.parts)
+            self._offer_scales(start.card["scales"], model, "")
+            stem = re.sub(r"[^a-z0-9._-]", "-", Path(start.weights).name.removesuffix(".safetensors").lower())
+            self.name.setText(self._free_name(f"{stem.lstrip('._-')}-tuned"))
 
-    def _set_usual(self, options: dict[str, Any]) -> None:
-        self.learning_rate.setValue(options["learning_rate"])
-        self.weight_decay.setValue(options["weight_decay"])
-        self.schedule.setCurrentText(options["schedule"])
-        self.loss.setCurrentText(options["loss"])
-        self.batch.setValue(options["batch"])
+    def _offer_scales(self, scales: list[int], model: dict[str, Any], wanted: str) -> None:
+        """Those of weights are theirs; a network that serves any scale also takes others.
+
+        Args:
+            scales: To choose from.
+            model: What the engine says of the network.
+            wanted: To begin with; the first, if that is not among them.
+        """
+        together = [", ".join(map(str, scales))] if model["several_scales"] and len(scales) > 1 else []
+        self.scale.clear()
+        self.scale.setEditable(model["several_scales"] and self._model.start.card is None)
+        self.scale.addItems([*together, *map(str, scales)])
+        self.scale.setCurrentText(wanted)
+
+    def _usual_chip(self) -> int:
+        return 128 if self._side() >= 512 else min(64, self._side() // 16 * 16)
+
+    def _fit_chip(self) -> None:
+        """Chips hold whole coarse pixels of all scales, and crops fit into them."""
+        step = lcm(*self.scales())
+        if self.advanced.chip.isEnabled() and self.advanced.chip.value() % step:
+            least, below = self.advanced.chip.minimum(), self._usual_chip() // step * step
+            self.advanced.chip.setValue(below if below >= least else -(-least // step) * step)
+            self.advanced.crop.setValue(min(self.advanced.crop.value(), self.advanced.chip.value()))
 
     def _set_length(self) -> None:
         steps = self.length.currentData()
@@ -301,7 +256,11 @@ class OptionsPage(QWizardPage):
             self.steps.setValue(steps)
 
     def _base(self) -> Path:
-        return Path(self.folder.filePath().strip())
+        return Path(self.advanced.folder.filePath().strip())
+
+    def _chip_side(self) -> int:
+        """Of what crops are taken from: the chips to be made, or those of a data set."""
+        return min(self._side(), self.advanced.chip.value()) if self.advanced.chip.isEnabled() else self._side()
 
     def _side(self) -> int:
         return int(self._data.seen["side"]) if self._data.seen else 0
@@ -314,42 +273,10 @@ class OptionsPage(QWizardPage):
         problems = self.problems()
         self.reasons.setText("\n".join(problems))
         self.reasons.setVisible(bool(problems))
-        model = self._model.model()
-        if not problems and model is not None:
-            job = {
-                "model": model["name"],
-                "preset": self._model.preset.currentData(),
-                "scale": max(self.scales()),
-                "guidance_bands": len(self._data.roles()) if model["guided"] else 0,
-                "batch": self.batch.value(),
-                "crop": self.crop.value(),
-                "device": self.device.currentData(),
-            }
+        network = self._model.sizes()
+        if not problems and network is not None:
+            batch, crop = self.advanced.batch.value(), self.advanced.crop.value()
+            device = self.advanced.device.currentData()
+            job = {**network, "scale": max(self.scales()), "batch": batch, "crop": crop, "device": device}
             self.speed.ask(job, self.steps.value())
         self.completeChanged.emit()
-
-
-def _whole(name: str, low: int, high: int, value: int, suffix: str = "") -> QSpinBox:
-    box = QSpinBox()
-    box.setObjectName(name)
-    box.setRange(low, high)
-    box.setValue(value)
-    box.setSuffix(suffix)
-    return box
-
-
-def _real(name: str, low: float, high: float, value: float) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setObjectName(name)
-    box.setDecimals(6)
-    box.setRange(low, high)
-    box.setSingleStep(value / 2)
-    box.setValue(value)
-    return box
-
-
-def _words(name: str, words: tuple[str, ...]) -> QComboBox:
-    combo = QComboBox()
-    combo.setObjectName(name)
-    combo.addItems(words)
-    return combo

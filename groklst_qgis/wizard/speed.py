@@ -52,6 +52,8 @@ class SpeedLabel(QLabel):
     def stop(self) -> None:
         """Wait for no answer any more."""
         self._question.stop()
+        if self.seconds is None:
+            self._asked = {}  # it can be asked again
 
     def _show(self, answer: dict[str, Any]) -> None:
         self._answer = answer

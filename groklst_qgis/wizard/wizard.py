@@ -54,7 +54,7 @@ class TrainingWizard(QWizard):
         self.model = ModelPage(self.data)
         self.options = OptionsPage(self.data, self.model)
         if base is not None:
-            self.options.folder.setFilePath(str(base))
+            self.options.advanced.folder.setFilePath(str(base))
         self.run = RunPage()
         self.result = ResultPage()
         for number, page in enumerate((self.data, self.model, self.options, self.run, self.result)):

@@ -59,7 +59,7 @@ def test_added_weights_are_a_method(weights: Path, own_weights: Path, tmp_path: 
 def test_a_file_shows_its_card_and_the_parts_to_freeze(weights: Path, tmp_path: Path) -> None:
     shown = do("show", name=str(weights))
     assert shown["card"]["scales"] == [2, 4]
-    assert shown["parts"] == ["blocks", "head", "stem"]
+    assert shown["parts"] == ["blocks.", "head.", "stem."]
     with pytest.raises(ModelError, match="is missing or damaged: get it again"):
         do("show", name=str(tmp_path / "none.safetensors"))
 

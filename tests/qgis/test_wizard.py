@@ -152,7 +152,7 @@ def test_a_data_set_is_looked_at(make_wizard: MakeWizard, qtbot: Any, tmp_path: 
     _, _, jobs = wizard.options.jobs()
     assert [job["kind"] for job in jobs] == ["train", "benchmark"]
     assert (jobs[0]["dataset"], jobs[0]["split"]) == (str(tmp_path), "trainval")
-    assert not wizard.options.chip.isEnabled()
+    assert not wizard.options.advanced.chip.isEnabled()
 
 
 def test_networks_can_be_searched(wizard: TrainingWizard, qtbot: Any) -> None:
@@ -212,7 +212,7 @@ def test_options_make_jobs(wizard: TrainingWizard, qtbot: Any, tmp_path: Path) -
 
 def test_presets_set_the_published_options(wizard: TrainingWizard, qtbot: Any) -> None:
     go_to_options(wizard, qtbot, "mocolsk")
-    assert wizard.options.learning_rate.value() == 2e-3
+    assert wizard.options.advanced.learning_rate.value() == 2e-3
     wizard.back()
     wizard.model.preset.setCurrentIndex(1)
     wizard.next()
@@ -228,10 +228,10 @@ def test_presets_set_the_published_options(wizard: TrainingWizard, qtbot: Any) -
         (lambda o: o.scale.setCurrentText("99"), "Guided residual is not built for the scale 99: choose another."),
         (lambda o: o.name.setText("Two words"), "The name must begin with a lower-case letter or digit"),
         (lambda o: o.name.setText("taken"), "There is a training 'taken' already: give another name."),
-        (lambda o: o.chip.setValue(256), "The smallest scene has 200 pixels a side: choose chips no larger"),
-        (lambda o: o.crop.setValue(128), "Crops of 128 pixels do not fit into chips of 64: make them smaller."),
+        (lambda o: o.advanced.chip.setValue(256), "The smallest scene has 200 pixels a side: choose chips no larger"),
+        (lambda o: o.advanced.crop.setValue(128), "Crops of 128 pixels do not fit into chips of 64: make them smaller."),
         (lambda o: o.scale.setCurrentText("32"), "A crop of 64 pixels holds too few coarse pixels of ×32."),
-        (lambda o: o.folder.setFilePath("here"), "The folder of trainings is not complete: choose one."),
+        (lambda o: o.advanced.folder.setFilePath("here"), "The folder of trainings is not complete: choose one."),
     ],
 )
 def test_what_speaks_against_the_options_is_said(
@@ -365,8 +365,8 @@ def test_a_failure_is_a_sentence_and_can_be_tried_again(wizard: TrainingWizard, 
 
 def test_no_validation_without_samples_for_it(wizard: TrainingWizard, qtbot: Any) -> None:
     go_to_options(wizard, qtbot)
-    wizard.options.chip.setValue(50)
-    wizard.options.crop.setValue(48)
+    wizard.options.advanced.chip.setValue(52)
+    wizard.options.advanced.crop.setValue(48)
     wizard.next()
     training = wizard.run.training
     assert training is not None

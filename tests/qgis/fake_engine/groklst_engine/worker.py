@@ -181,7 +181,7 @@ def step_time(job):
 
 def prepare(job):
     Path(job["output"]).mkdir(parents=True)
-    return {"output": job["output"], "chips": {"train": 6, "val": 0 if job["crop"] == 50 else 1, "test": 2}}
+    return {"output": job["output"], "chips": {"train": 6, "val": 0 if job["crop"] == 52 else 1, "test": 2}}
 
 
 def train(job):
@@ -230,13 +230,23 @@ def registry():
 
 
 def list_weights(job):
-    entry = {"shipped": True, "problem": None, "path": "shipped", "architecture": "guided-residual", "scales": [2, 4]}
+    entry = {"shipped": True, "problem": None, "path": "shipped", "label": "A label", "architecture": "guided-residual",
+             "scales": [2, 4]}  # fmt: skip
     own = [{**entry, "name": path.stem, "path": str(path), "shipped": False} for path in sorted(registry().glob("*"))]
     return {"folder": str(registry()), "weights": [{**entry, "name": "groklst-small"}, *own]}
 
 
 def show_weights(job):
-    return {"name": job["name"], "text": f"# Card of {job['name']}"}
+    name = job["name"]
+    if "damaged" in name:
+        refuse(f"The weights file '{name}' is missing or damaged: get it again.")
+    mode = {"mode": "min-max", "bands": {}}
+    card = {"label": "GrokLST small", "architecture": "guided-residual", "arguments": {"width": 48},
+            "scales": [2, 3, 4, 8], "roles": ["blue", "red", "ndvi"], "normalization": "scene"}  # fmt: skip
+    if name.endswith(".safetensors"):
+        card |= {"label": "", "architecture": "edsr", "arguments": {}, "scales": [2], "roles": [],
+                 "normalization": {"lst": {"mode": "z-score", "bands": {}}, "guidance": mode}}  # fmt: skip
+    return {"name": name, "text": f"# Card of {name}", "card": card, "parts": ["stem.", "blocks.", "gain"]}
 
 
 def add_weights(job):
