@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from groklst_engine.inputs import DEFAULT_NETWORK, Device, Frozen, Scale
 
-Measurement = Literal["networks", "pipeline", "memory", "workers", "series"]
+Measurement = Literal["networks", "training", "pipeline", "memory", "workers", "series"]
 Count = Annotated[int, Field(ge=1, le=1024)]
 Side = Annotated[int, Field(ge=64)]
 
@@ -19,9 +19,10 @@ class BenchJob(Frozen):
 
     Attributes:
         what: What to measure: networks (a forward pass in float32 and bfloat16, and what bfloat16 costs in kelvin),
-            pipeline (whole runs against the bare computation of their tiles, interpolations also against GDAL's warp),
-            memory (whole runs of growing size), workers (Dask processes), series (dates over one guidance).
-        networks: Networks or weights of which a forward pass is measured; empty: all networks.
+            training (steps in float32 and bfloat16, and what waits in memory for the way back), pipeline (whole runs
+            against the bare computation of their tiles, interpolations also against GDAL's warp), memory (whole runs
+            of growing size), workers (Dask processes), series (dates over one guidance).
+        networks: Networks or weights that are measured by themselves; empty: all networks.
         methods: Methods, weights or networks of whole runs. Networks without weights get random ones.
         scale: Coarse pixel divided by fine pixel; a network that can't do it takes its largest below.
         sides: Fine pixels per side of the images that networks compute.
@@ -39,7 +40,7 @@ class BenchJob(Frozen):
     """
 
     kind: Literal["bench"] = "bench"
-    what: tuple[Measurement, ...] = Field(("networks", "pipeline", "memory", "workers", "series"), min_length=1)
+    what: tuple[Measurement, ...] = Field(get_args(Measurement), min_length=1)
     networks: tuple[str, ...] = ()
     methods: tuple[str, ...] = Field((DEFAULT_NETWORK, "bicubic"), min_length=1)
     scale: Scale = 8

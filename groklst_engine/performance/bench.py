@@ -12,7 +12,7 @@ from groklst_engine.events import CancelToken, OnEvent, log, progress
 from groklst_engine.inference.device import choose_device
 from groklst_engine.methods import get_method
 from groklst_engine.models.zoo import MODELS, get_spec
-from groklst_engine.performance import machine, memory, networks, pipeline, series, workers
+from groklst_engine.performance import machine, memory, networks, pipeline, series, training, workers
 from groklst_engine.performance.page import Table
 from groklst_engine.performance.process import Row, in_turn
 from groklst_engine.performance_jobs import BenchJob
@@ -22,11 +22,15 @@ from groklst_engine.worker import to_text
 
 KINDS: dict[str, tuple[Table, Callable[[BenchJob, Path, OnEvent, CancelToken], Iterator[Row]]]] = {
     "networks": (networks.TABLE, networks.measure),
+    "training": (training.TABLE, training.measure),
     "pipeline": (pipeline.TABLE, pipeline.measure),
     "memory": (memory.TABLE, memory.measure),
     "workers": (workers.TABLE, workers.measure),
     "series": (series.TABLE, series.measure),
 }
+
+OF_NETWORKS = {"networks", "training"}
+"""What is measured of networks; all else is whole runs of methods."""
 
 
 def bench(job: BenchJob, on_event: OnEvent, cancel: CancelToken) -> dict[str, Any]:
@@ -74,10 +78,10 @@ def _write(job: BenchJob, what: str, document: dict[str, Any], page: str) -> Non
 def _check(job: BenchJob) -> None:
     """Refuse before any work what cannot be measured, and tables that are there already."""
     choose_device(job.device)
-    if "networks" in job.what:
+    if OF_NETWORKS & set(job.what):
         for name in job.networks:
             networks.weights_file(name) or get_spec(name)
-    if set(job.what) != {"networks"}:
+    if set(job.what) - OF_NETWORKS:
         for method in job.methods:
             if method.lower() not in {name.lower() for name in MODELS}:
                 get_method(method)

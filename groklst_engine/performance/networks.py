@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from groklst_engine.bands import Role
 from groklst_engine.data.synthetic import synthetic_scene
-from groklst_engine.errors import Cancelled, GroklstError, ModelError
-from groklst_engine.events import CancelToken, OnEvent, warn
+from groklst_engine.errors import ModelError
+from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.inference.device import choose_device, placed
 from groklst_engine.inference.fusion import without_batch_norm
 from groklst_engine.inference.pipeline import stoppable
@@ -25,11 +25,12 @@ from groklst_engine.inference.precision import BOUND, HalfPrecision
 from groklst_engine.inputs import Device
 from groklst_engine.methods.base import Batch, Scene
 from groklst_engine.methods.network import channels, scene_normalizers
+from groklst_engine.models.spec import ModelSpec
 from groklst_engine.models.zoo import create_model, get_spec, list_models
 from groklst_engine.normalize import in_units
 from groklst_engine.performance.cost import Cost, cost_of, peak_memory, peak_of_gpu
 from groklst_engine.performance.page import Column, Table
-from groklst_engine.performance.process import Row, apart, in_turn
+from groklst_engine.performance.process import Row, apart_or_left_out, in_turn
 from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.weights import ModelCard, load_weights, save_weights, shipped_weights, user_weights
 
@@ -71,13 +72,9 @@ def measure(job: BenchJob, folder: Path, on_event: OnEvent, cancel: CancelToken)
     names = job.networks or (*shipped_weights(), *list_models())
     for name, of_name in in_turn(names, on_event):
         for (side, batch), share in in_turn(list(product(job.sides, job.batches)), of_name):
-            arguments = {"name": name, "scale": job.scale, "side": side, "batch": batch, "device": job.device}
-            try:
-                yield apart(forward_pass, {**arguments, "rounds": job.rounds}, share, cancel)
-            except Cancelled:
-                raise
-            except GroklstError as error:  # such as an image too small for its windows
-                warn(on_event, f"'{name}' is left out: {error}")
+            image = {"scale": job.scale, "side": side, "batch": batch}
+            arguments = {"name": name, **image, "rounds": job.rounds, "device": job.device}
+            yield from apart_or_left_out(name, forward_pass, arguments, share, cancel)
 
 
 def weights_file(name: str) -> Path | None:
@@ -86,6 +83,20 @@ def weights_file(name: str) -> Path | None:
     if name.lower() in known:
         return known[name.lower()]
     return Path(name) if Path(name).is_file() else None
+
+
+def nearest_scale(spec: ModelSpec, scale: int) -> int:
+    """The largest scale of a network that divides the one asked for.
+
+    Raises:
+        ModelError: None does.
+    """
+    scales = [own for own in spec.scales if scale % own == 0]
+    if not scales:
+        raise ModelError(
+            f"'{spec.name}' has no scale that divides {scale}: choose of {', '.join(map(str, spec.scales))}."
+        )
+    return max(scales)
 
 
 def random_network(name: str, scale: int) -> nn.Module:
@@ -135,7 +146,7 @@ def forward_pass(
     file = weights_file(name)
     if file is None:
         spec = get_spec(name)
-        scale = max(own for own in spec.scales if scale % own == 0)
+        scale = nearest_scale(spec, scale)
         network, wanted = random_network(spec.name, scale), ROLES if spec.guided else ()
     else:
         network, card = load_weights(file, scale)

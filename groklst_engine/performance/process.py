@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from groklst_engine.errors import GroklstError
-from groklst_engine.events import CancelToken, Event, OnEvent, part, progress
+from groklst_engine.errors import Cancelled, GroklstError
+from groklst_engine.events import CancelToken, Event, OnEvent, part, progress, warn
 from groklst_engine.worker import describe
 
 if TYPE_CHECKING:
@@ -90,6 +90,22 @@ def apart(function: Callable[..., Row], arguments: Mapping[str, Any], on_event: 
         if process.is_alive():
             process.kill()
             process.join()
+
+
+def apart_or_left_out(
+    name: str, function: Callable[..., Row], arguments: Mapping[str, Any], on_event: OnEvent, cancel: CancelToken
+) -> Iterator[Row]:
+    """As ``apart``, but a failure, such as an image too small for a network's windows, leaves ``name`` out.
+
+    Raises:
+        Cancelled: ``cancel`` was raised; the process is gone.
+    """
+    try:
+        yield apart(function, arguments, on_event, cancel)
+    except Cancelled:
+        raise
+    except GroklstError as error:
+        warn(on_event, f"'{name}' is left out: {error}")
 
 
 def _context() -> ForkServerContext | SpawnContext:

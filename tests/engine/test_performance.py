@@ -21,7 +21,7 @@ from groklst_engine.errors import Cancelled, GroklstError
 from groklst_engine.events import CancelToken, Event, ignore
 from groklst_engine.inference.precision import BOUND
 from groklst_engine.jobs import parse_job
-from groklst_engine.performance import networks, series
+from groklst_engine.performance import networks, series, training
 from groklst_engine.performance.bench import bench
 from groklst_engine.performance.cost import Cost, cost_of
 from groklst_engine.performance.page import Column, Table
@@ -58,6 +58,27 @@ def test_a_forward_pass() -> None:
     assert (small["runs_in"], srcnn["runs_in"]) == ("bf16", "float32")  # whose spec says that bfloat16 costs too much
     assert small["gigaflop"] > srcnn["gigaflop"] > 0
     assert twice["gigaflop"] == pytest.approx(2 * srcnn["gigaflop"])
+
+
+def test_training_steps() -> None:
+    options: dict[str, Any] = {"rounds": 1, "device": "cpu", "on_event": ignore, "cancel": CancelToken()}
+    guided = training.training_steps(name="groklst-small", scale=4, **options)
+    single = training.training_steps(name="edsr", scale=8, **options)
+    assert (guided["scale"], guided["image"]) == (4, "12 → 48, 4 at once")
+    assert (single["scale"], single["image"]) == (8, "12 → 96, 2 at once")
+    for row in (guided, single):
+        assert min(row["float32_seconds"], row["bf16_seconds"], row["drawing"]) > 0
+        assert row["gain"] == pytest.approx(row["float32_seconds"] / row["bf16_seconds"])
+    assert 0 < guided["recompute_megabytes"] < 0.9 * guided["kept_megabytes"]
+
+
+def test_a_network_that_cannot_be_measured_is_left_out(tmp_path: Path) -> None:
+    events: list[Event] = []
+    job = job_of(tmp_path, "training", networks=["mocolsk", "srcnn"], scale=3, sides=[72], sizes=[72])
+    rows = bench(job, events.append, CancelToken())["tables"]["training"]
+    assert [(row["network"], row["scale"]) for row in rows] == [("srcnn", 3)]
+    said = [event.message for event in events if event.level == "warning"]
+    assert said == ["'mocolsk' is left out: 'mocolsk' has no scale that divides 3: choose of 2, 4, 8."]
 
 
 def test_random_weights_do_something() -> None:
@@ -162,6 +183,7 @@ def test_workers(tmp_path: Path) -> None:
     [
         (["--what", "speed"], "what"),
         (["--what", "networks", "--networks", "mocosk"], "did you mean 'mocolsk'"),
+        (["--what", "training", "--networks", "mocosk"], "did you mean 'mocolsk'"),
         (["--methods", "bicubi"], "did you mean 'bicubic'"),
         (["--sizes", "1000"], "1000 pixels are no multiple of 8 times the scale: take 1024"),
         (["--scale", "1"], "scale"),
