@@ -229,7 +229,10 @@ def test_presets_set_the_published_options(wizard: TrainingWizard, qtbot: Any) -
         (lambda o: o.name.setText("Two words"), "The name must begin with a lower-case letter or digit"),
         (lambda o: o.name.setText("taken"), "There is a training 'taken' already: give another name."),
         (lambda o: o.advanced.chip.setValue(256), "The smallest scene has 200 pixels a side: choose chips no larger"),
-        (lambda o: o.advanced.crop.setValue(128), "Crops of 128 pixels do not fit into chips of 64: make them smaller."),
+        (
+            lambda o: o.advanced.crop.setValue(128),
+            "Crops of 128 pixels do not fit into chips of 64: make them smaller.",
+        ),
         (lambda o: o.scale.setCurrentText("32"), "A crop of 64 pixels holds too few coarse pixels of ×32."),
         (lambda o: o.advanced.folder.setFilePath("here"), "The folder of trainings is not complete: choose one."),
     ],
