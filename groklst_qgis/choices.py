@@ -18,8 +18,8 @@ COG = "Cloud-optimised GeoTIFF"
 COG_HELP = "with overviews, and laid out so that parts of it can be read over a network"
 WORKERS = "Workers"
 WORKERS_HELP = (
-    "local:2 shares the work among two processes here, an address such as tcp://10.0.0.1:8786 among the machines of a "
-    "Dask scheduler. It pays with several machines, or where a method uses one core"
+    "local:2 shares the work among two processes here, tcp://10.0.0.1:8786 among the workers of a Dask scheduler.\n"
+    "That pays with several machines, or where a method uses one core"
 )
 
 
@@ -77,8 +77,8 @@ def parse_workers(text: str) -> str | None:
     workers = text.strip()
     if workers and not re.match(CLUSTER, workers):
         raise EngineError(
-            f"The workers '{workers}' are unknown: give local:2 for two processes here, or the address of a Dask "
-            "scheduler, such as tcp://10.0.0.1:8786."
+            f"The workers '{workers}' are unknown: give a number of processes, such as local:2, or the address of a "
+            "Dask scheduler, such as tcp://10.0.0.1:8786."
         )
     return workers or None
 

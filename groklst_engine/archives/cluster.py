@@ -127,7 +127,7 @@ def pool(address: str) -> Iterator[Pool]:
         import dask.config
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise GroklstError("--cluster needs Dask: install it with `pip install 'groklst[distributed]'`.") from error
+        raise GroklstError("Workers need Dask: install it with `pip install 'groklst[distributed]'`.") from error
     if address.startswith(LOCAL):
         count = int(address.removeprefix(LOCAL))
         threads = threads_of(count)

@@ -229,7 +229,7 @@ def test_steps_must_make_the_scale(text: str, sentence: str) -> None:
 def test_workers_that_nobody_knows(dock: GroklstDock, messages: Any, text: str) -> None:
     dock.computation.workers.setText(text)
     dock.run_button.click()
-    assert f"The workers '{text}' are unknown: give local:2" in messages(Qgis.MessageLevel.Critical)[0]
+    assert f"The workers '{text}' are unknown: give a number of processes" in messages(Qgis.MessageLevel.Critical)[0]
     assert dock.run_button.isEnabled()
     dock.computation.workers.clear()
 

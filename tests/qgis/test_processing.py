@@ -295,7 +295,7 @@ def test_failure_is_one_sentence(
         ({"MASK": "/no/clear.tif"}, "Mask layer /no/clear.tif cannot be opened: choose a raster that exists."),
         ({"STEPS": "2,3"}, "The steps 2,3 make the scale 6, not 4: change one of them."),
         ({"STEPS": "2,2", "UNCERTAINTY": True}, "A standard error is there for a single step only: leave it out"),
-        ({"CLUSTER": "two"}, "The workers 'two' are unknown: give local:2 for two processes here, or the address"),
+        ({"CLUSTER": "two"}, "The workers 'two' are unknown: give a number of processes, such as local:2, or the"),
         ({"SCALE": 2.5}, "Scale 2.5 is no whole number: give the coarse pixel divided by the fine pixel."),
         ({"ROLES": "red;nir"}, "Roles are given for 2 layers, but there are 1 guidance layers: put"),
         ({"DERIVE": "slope, heat"}, "'heat' cannot be derived: choose of slope, northness, eastness, hillshade, ndvi"),
