@@ -36,6 +36,17 @@ BLOCK = 256
 Floats = NDArray[np.float32]
 
 
+def profile_of(grid: Grid, bands: int = 1) -> dict[str, Any]:
+    """What rasterio has to be told of a float32 GeoTIFF that fills a grid, ``NODATA`` where values are missing."""
+    place = {"crs": grid.crs, "transform": grid.transform, "height": grid.height, "width": grid.width}
+    return {"driver": "GTiff", "dtype": "float32", "count": bands, "nodata": NODATA, **place}
+
+
+def with_nodata(values: Floats) -> Floats:
+    """The values as such a file has them: ``NODATA`` for NaN."""
+    return np.where(np.isfinite(values), values, np.float32(NODATA))
+
+
 def open_raster(name: str, what: str) -> rasterio.DatasetReader:
     """Open a raster for reading.
 
@@ -153,15 +164,8 @@ class RasterWriter:
         self.part = path.with_name(path.name + ".part")
         self._keep_part = keep_part
         self._cog = cog
-        self._profile: dict[str, Any] = {
-            "driver": "GTiff",
-            "dtype": "float32",
-            "count": 1,
-            "crs": grid.crs,
-            "transform": grid.transform,
-            "height": grid.height,
-            "width": grid.width,
-            "nodata": NODATA,
+        self._profile = {
+            **profile_of(grid),
             "compress": "deflate",
             "predictor": 3,
             "zlevel": 1,  # 3 % larger than the default, written four times as fast
@@ -220,9 +224,8 @@ class RasterWriter:
         self.held = _joined(self.held, rows[max(0, end - top) :]).copy()
 
     def _write_blocks(self, rows: Floats, top: int, left: int) -> None:
-        values = np.where(np.isfinite(rows), rows, np.float32(NODATA))
         try:
-            self._dataset.write(values, 1, window=Window(left, top, rows.shape[1], len(rows)))
+            self._dataset.write(with_nodata(rows), 1, window=Window(left, top, rows.shape[1], len(rows)))
         except RasterioError as error:
             raise OutputError(f"Writing '{self.path}' failed: check that the disk has room.") from error
 

@@ -24,7 +24,7 @@ from groklst_engine.events import CancelToken, ignore
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
 from groklst_engine.jobs import DownscaleJob
-from groklst_engine.raster import NODATA, Floats
+from groklst_engine.raster import Floats, profile_of, with_nodata
 
 
 @dataclass(frozen=True)
@@ -110,17 +110,6 @@ def _read(path: Path) -> Floats:
 
 
 def _write(path: Path, values: Floats, grid: Grid, descriptions: tuple[str, ...]) -> None:
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype="float32",
-        count=len(values),
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        nodata=NODATA,
-    ) as dataset:
-        dataset.write(np.where(np.isfinite(values), values, np.float32(NODATA)).astype(np.float32))
+    with rasterio.open(path, "w", **profile_of(grid, len(values))) as dataset:
+        dataset.write(with_nodata(values))
         dataset.descriptions = descriptions

@@ -21,7 +21,7 @@ from groklst_engine.data.groklst import RESOLUTIONS, Sample, load_sample, write_
 from groklst_engine.errors import InputError
 from groklst_engine.grid import Grid
 from groklst_engine.physics.psf import Psf
-from groklst_engine.raster import NODATA, Floats, grid_of, open_raster, read_band
+from groklst_engine.raster import Floats, grid_of, open_raster, profile_of, read_band, with_nodata
 from groklst_engine.whole_file import whole_file
 
 ChipFormat = Literal["geotiff", "zarr", "groklst"]
@@ -83,21 +83,10 @@ class _GeoTiffs:
         self._write(self._folder / "fine" / f"{chip.name}.tif", fine, chip.grid, list(chip.roles))
 
     def _write(self, path: Path, values: Floats, grid: Grid, roles: list[str]) -> None:
-        profile: dict[str, Any] = {
-            "driver": "GTiff",
-            "dtype": "float32",
-            "count": len(values),
-            "crs": grid.crs,
-            "transform": grid.transform,
-            "height": grid.height,
-            "width": grid.width,
-            "nodata": NODATA,
-            "compress": "deflate",
-            "predictor": 3,
-        }
+        profile = {**profile_of(grid, len(values)), "compress": "deflate", "predictor": 3}
         with MemoryFile() as memory:  # GDAL itself would be silent about a full disk
             with memory.open(**profile) as dataset:
-                dataset.write(np.where(np.isfinite(values), values, np.float32(NODATA)))
+                dataset.write(with_nodata(values))
                 dataset.descriptions = ("lst", *roles)
                 dataset.set_band_unit(1, "K")
             content = memory.read()
@@ -175,7 +164,7 @@ class _GrokLst:
         return {file.stem for file in (self._folder / f"{RESOLUTIONS[-1]}m" / "guidance").glob("*.mat")}
 
     def write(self, chip: FineScene, scales: tuple[int, ...], psf: Psf) -> None:
-        write_sample(self._folder, chip, "7.3", psf)
+        write_sample(self._folder, chip, psf)
 
     def read(self, name: str) -> FineScene:
         return load_sample(Sample(self._folder, name))

@@ -10,10 +10,10 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from rasterio.transform import from_origin
 from groklst_engine.bands import Role
 from groklst_engine.data.dataset import FineScene, coarse_lst
 from groklst_engine.degrade import block_mean
-from groklst_engine.errors import InputError, OutputError
+from groklst_engine.errors import InputError
 from groklst_engine.grid import Grid
 from groklst_engine.physics.indices import available, select
 from groklst_engine.physics.psf import BOX, Psf
@@ -149,32 +149,6 @@ def load_sample(sample: Sample, multiple: int = 8) -> FineScene:
     return FineScene(sample.name, sample.region, values[:, :1], values[:, 1:], roles, grid)
 
 
-def write_dataset(
-    folder: Path,
-    scenes: Iterable[FineScene],
-    splits: Mapping[str, Sequence[str]],
-    version: Literal["5", "7.3"] = "5",
-) -> None:
-    """Write a data set in the published layout; coarser folders hold block means (Wald's protocol).
-
-    Args:
-        folder: Made if it is not there; files of the same names are replaced.
-        scenes: Samples at the finest resolution, with all roles of ``BANDS`` and sides that are multiples of 8.
-        splits: Names of the samples of ``train``, ``val``, ``trainval`` and ``test``.
-        version: Of the MATLAB files.
-
-    Raises:
-        InputError: A scene lacks a band or has other sides.
-        OutputError: The folder cannot be written.
-    """
-    try:
-        for scene in scenes:
-            write_sample(folder, scene, version)
-        write_splits(folder, splits)
-    except OSError as error:
-        raise OutputError(f"The data set '{folder}' cannot be written: check folder and disk space.") from error
-
-
 def with_published_bands(scene: FineScene) -> FineScene:
     """The scene with the data set's bands in the published order, indices computed where they can be.
 
@@ -188,8 +162,10 @@ def with_published_bands(scene: FineScene) -> FineScene:
     return replace(scene, guidance=torch.cat(bands, dim=1), roles=roles)
 
 
-def write_sample(folder: Path, scene: FineScene, version: Literal["5", "7.3"], psf: Psf = BOX) -> None:
+def write_sample(folder: Path, scene: FineScene, psf: Psf = BOX) -> None:
     """Write one sample at all resolutions, the coarser LST as a sensor with this point spread function sees it.
+
+    The files are of MATLAB's version 7.3.
 
     Raises:
         InputError: The scene lacks a band or has other sides.
@@ -206,7 +182,7 @@ def write_sample(folder: Path, scene: FineScene, version: Literal["5", "7.3"], p
             file = folder / f"{resolution}m" / kind / f"{scene.name}.mat"
             file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(file) as part:
-                _write(part, fields, version)
+                _write(part, fields)
 
 
 def write_splits(folder: Path, splits: Mapping[str, Sequence[str]]) -> None:
@@ -254,11 +230,8 @@ def _read(file: Path, fields: Sequence[str]) -> list[NDArray[np.float32]]:
     return arrays
 
 
-def _write(file: Path, fields: Mapping[str, NDArray[np.float32]], version: str) -> None:
-    scipy_io, h5py = _libraries()
-    if version == "5":
-        scipy_io.savemat(file, dict(fields), do_compression=True, appendmat=False)
-        return
+def _write(file: Path, fields: Mapping[str, NDArray[np.float32]]) -> None:
+    _, h5py = _libraries()
     with h5py.File(file, "w", userblock_size=512) as content:
         for field, values in fields.items():
             stored = content.create_dataset(field, data=values.T, compression="gzip")

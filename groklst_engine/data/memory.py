@@ -64,11 +64,6 @@ class Kept(Sequence[Read], Generic[Read]):
             self._bytes -= _size(self._kept.popitem(last=False)[1])
         return item
 
-    def forget(self) -> None:
-        """Keep nothing; what is wanted again is read again."""
-        self._kept.clear()
-        self._bytes = 0
-
 
 def _size(item: Any) -> int:
     values = (getattr(item, field.name) for field in fields(item))

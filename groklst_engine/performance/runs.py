@@ -12,7 +12,7 @@ import torch
 from rasterio.warp import Resampling, reproject
 
 from groklst_engine.events import CancelToken, OnEvent
-from groklst_engine.grid import CoarseWindow
+from groklst_engine.grid import CoarseWindow, Grid
 from groklst_engine.inference.tiled import TiledRun
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods.base import Batch
@@ -20,7 +20,7 @@ from groklst_engine.performance.cost import Cost, cost_of, peak_memory, peak_of_
 from groklst_engine.performance.scenes import Inputs
 from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.predict import downscaling
-from groklst_engine.raster import BLOCK, NODATA, THREADS
+from groklst_engine.raster import BLOCK, THREADS, profile_of
 
 
 def job_document(job: BenchJob, inputs: Inputs, method: str, output: Path, date: int = 0, **options: Any) -> str:
@@ -131,10 +131,8 @@ def measured_warp(
         cancel: Not looked at: GDAL cannot be stopped.
     """
     with rasterio.open(source) as coarse:
-        height, width = coarse.height * scale, coarse.width * scale
         transform = coarse.transform @ coarse.transform.scale(1 / scale)
-        profile: dict[str, Any] = {"driver": "GTiff", "dtype": "float32", "count": 1, "nodata": NODATA}
-        profile |= {"crs": coarse.crs, "transform": transform, "height": height, "width": width}
+        profile = profile_of(Grid(coarse.crs, transform, coarse.height * scale, coarse.width * scale))
         profile |= {"compress": "deflate", "predictor": 3, "zlevel": 1, "num_threads": THREADS, "bigtiff": "if_safer"}
         profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
 

@@ -14,7 +14,7 @@ from groklst_engine.errors import InputError
 from groklst_engine.grid import Grid
 from groklst_engine.products.model import Layer, Product
 from groklst_engine.products.qc import good
-from groklst_engine.raster import Floats, open_raster, read_band
+from groklst_engine.raster import Floats, open_raster, profile_of, read_band
 
 METRES_PER_DEGREE = 111_320.0
 MIN_WEIGHT = 0.25
@@ -65,8 +65,7 @@ def grid_swath(product: Product, with_quality: bool) -> tuple[MemoryFile, float 
     grid = _regular(latitude, longitude, product.native or 1000.0)
     cells = _spread(kelvin[valid], latitude[valid], longitude[valid], grid)
     memory = MemoryFile()
-    profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "nodata": np.nan, "crs": grid.crs}
-    with memory.open(transform=grid.transform, height=grid.height, width=grid.width, **profile) as dataset:
+    with memory.open(**profile_of(grid) | {"nodata": np.nan}) as dataset:
         dataset.write(cells, 1)
         dataset.set_band_description(1, product.layer.names[0] if product.layer.names else "LST")
         dataset.set_band_unit(1, "K")

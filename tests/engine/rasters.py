@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import rasterio
+import scipy.io
 import torch
 from numpy.typing import NDArray
 from rasterio.crs import CRS
@@ -17,6 +19,7 @@ from torch import nn
 
 from groklst_engine.bands import Role
 from groklst_engine.data.dataset import FineScene
+from groklst_engine.data.groklst import BANDS, write_sample, write_splits
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene, write_scene
 from groklst_engine.grid import Grid
 from groklst_engine.inputs import GuidanceSource, LstSource
@@ -128,6 +131,19 @@ def groklst_scene(landscape: SyntheticScene, name: str, top: int, height: int, w
     lst = torch.from_numpy(landscape.lst[top : top + height, :width].copy())
     guidance = torch.from_numpy(np.stack([bands[role] for role in roles]))
     return FineScene(name, name, lst[None, None], guidance[None], roles, grid)
+
+
+def write_groklst(
+    folder: Path, scenes: Iterable[FineScene], splits: Mapping[str, Sequence[str]], version: str = "5"
+) -> None:
+    """A data set in the layout of the GrokLST data set, its files of a version of MATLAB's."""
+    for scene in scenes:
+        write_sample(folder, scene)
+    write_splits(folder, splits)
+    for file in folder.rglob("*.mat") if version == "5" else ():
+        with h5py.File(file) as content:
+            fields = {field: np.asarray(content[field]).T for field in ("data", *BANDS) if field in content}
+        scipy.io.savemat(file, fields, do_compression=True, appendmat=False)
 
 
 def random_weights(

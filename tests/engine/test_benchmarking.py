@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rasters import cropped, groklst_scene
+from rasters import cropped, groklst_scene, write_groklst
 
 from groklst_engine.benchmarking.benchmark import BenchmarkResult, benchmark
 from groklst_engine.benchmarking.table import METRICS, published
 from groklst_engine.cli import main
 from groklst_engine.data.dataset import FineScene
-from groklst_engine.data.groklst import BANDS, write_dataset
+from groklst_engine.data.groklst import BANDS
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError
 from groklst_engine.evaluation import evaluate
@@ -39,7 +39,7 @@ def samples(landscape: SyntheticScene) -> list[FineScene]:
 @pytest.fixture(scope="module")
 def dataset(samples: list[FineScene], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mini") / "GrokLST"
-    write_dataset(folder, samples, SPLITS, "5")
+    write_groklst(folder, samples, SPLITS)
     return folder
 
 
@@ -239,7 +239,7 @@ def test_results_of_other_options_are_not_mixed_in(dataset: Path, tmp_path: Path
 
 
 def test_both_versions_of_the_files_give_the_same(full: Any, samples: list[FineScene], tmp_path: Path) -> None:
-    write_dataset(tmp_path / "GrokLST", samples, SPLITS, "7.3")
+    write_groklst(tmp_path / "GrokLST", samples, SPLITS, "7.3")
     result = benchmark(job_for(tmp_path / "GrokLST", tmp_path / "out"))
     for name in ("bicubic", "srcnn", "fdsr"):
         assert result.table.main[name, 2].scores == full[1].table.main[name, 2].scores

@@ -9,12 +9,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from rasters import cropped, groklst_scene, read, run
+from rasters import cropped, groklst_scene, read, run, write_groklst
 
 from groklst_engine.card import card_text
 from groklst_engine.data.augment import augment, blurred
 from groklst_engine.data.dataset import load_scene, training_scene
-from groklst_engine.data.groklst import write_dataset
 from groklst_engine.data.sampling import SceneSampler
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
@@ -103,7 +102,7 @@ def test_the_networks_of_a_cross_validation_can_be_kept(scenes: tuple, tmp_path:
 
 def test_scores_on_the_test_split_stand_in_the_card(landscape: SyntheticScene, tmp_path: Path) -> None:
     samples = [groklst_scene(landscape, name, top, 48, 48) for name, top in (("a", 0), ("b", 64))]
-    write_dataset(tmp_path / "GrokLST", samples, {"train": ["a"], "test": ["b"]}, "5")
+    write_groklst(tmp_path / "GrokLST", samples, {"train": ["a"], "test": ["b"]})
     wish = {"dataset": tmp_path / "GrokLST", "split": "train", "score_test": True, "scales": (2,), "iterations": 2}
     wish["roles"] = ("ndvi", "dem")  # of which no slope can be told: the layout of GrokLST has no place on the earth
     events: list[Event] = []

@@ -13,7 +13,7 @@ import pytest
 import scipy.io
 import torch
 from rasterio.transform import from_origin
-from rasters import groklst_scene
+from rasters import groklst_scene, write_groklst
 from test_evaluation import bicubic
 
 from groklst_engine.cli import main
@@ -26,7 +26,7 @@ from groklst_engine.data.groklst import (
     Sample,
     load_sample,
     samples,
-    write_dataset,
+    write_sample,
 )
 from groklst_engine.data.synthetic import ScenePaths, SyntheticScene
 from groklst_engine.degrade import block_mean
@@ -51,14 +51,14 @@ def dataset(
     request: pytest.FixtureRequest, crops: dict[str, FineScene], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("mini") / "GrokLST"
-    write_dataset(folder, crops.values(), SPLITS, request.param)
+    write_groklst(folder, crops.values(), SPLITS, request.param)
     return folder
 
 
 @pytest.fixture
 def broken(crops: dict[str, FineScene], tmp_path: Path) -> Path:
     """A data set of one sample, to be damaged."""
-    write_dataset(tmp_path / "GrokLST", [crops["a"]], {"test": ["a"]})
+    write_groklst(tmp_path / "GrokLST", [crops["a"]], {"test": ["a"]})
     return tmp_path / "GrokLST"
 
 
@@ -266,10 +266,10 @@ def test_a_scene_that_does_not_fit_is_not_written(crops: dict[str, FineScene], t
     whole = crops["a"]
     poor = FineScene("poor", "poor", whole.lst, whole.guidance[:, 1:], whole.roles[1:], whole.grid)
     with pytest.raises(InputError, match=f"no band '{whole.roles[0]}'"):
-        write_dataset(tmp_path, [poor], {})
+        write_sample(tmp_path, poor)
     odd = FineScene("odd", "odd", whole.lst[..., :60, :], whole.guidance[..., :60, :], whole.roles, whole.grid)
     with pytest.raises(InputError, match="multiples of 8"):
-        write_dataset(tmp_path, [odd], {})
+        write_sample(tmp_path, odd)
 
 
 @pytest.mark.parametrize("kind", ["train", "evaluate", "statistics"])
