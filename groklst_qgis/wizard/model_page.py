@@ -216,7 +216,7 @@ class ModelPage(QWizardPage):
     def _about_weights(self, model: dict[str, Any], card: dict[str, Any]) -> list[str]:
         """What the weights to fine-tune bring along, and what of it the scenes serve."""
         scales = ", ".join(f"×{scale}" for scale in card["scales"])
-        parts = [f"<b>{escape(card['label'] or self.start.weights)}</b>: {escape(model['label'])}, for {scales}."]
+        parts = [f"<b>{escape(card['label'] or self.start.name)}</b>: {escape(model['label'])}, for {scales}."]
         served = self._served_roles()
         missing = [LABELS[role] for role in card["roles"] if role not in served]
         if served:

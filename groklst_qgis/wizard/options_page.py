@@ -181,14 +181,14 @@ class OptionsPage(QWizardPage):
             sizes = {"crop": self.advanced.chip.value(), "seed": self.advanced.seed.value()}
             jobs.append({"kind": "prepare", **preparation, **sizes})
             data = {"dataset": test, "split": "train"}
-        weights = str(folder / f"{name}.safetensors")
+        weights, start = str(folder / f"{name}.safetensors"), self._model.start.weights
         jobs.append({"kind": "train", **data, **self._train_options(), "output": weights})
         jobs.append(
             {
                 "kind": "benchmark",
                 "dataset": test,
                 "protocol": "wald",
-                "methods": ["bicubic", weights],
+                "methods": ["bicubic", *([start] if start else []), weights],
                 "scales": self.scales(),
                 "output": str(folder / "scores"),
                 "overwrite": True,
@@ -221,8 +221,8 @@ class OptionsPage(QWizardPage):
         else:
             self.advanced.fit_to_weights(start.card, start.parts)
             self._offer_scales(start.card["scales"], model, "")
-            stem = re.sub(r"[^a-z0-9._-]", "-", Path(start.weights).name.removesuffix(".safetensors").lower())
-            self.name.setText(self._free_name(f"{stem.lstrip('._-')}-tuned"))
+            stem = re.sub(r"[^a-z0-9._-]", "-", start.name.lower()).lstrip("._-")
+            self.name.setText(self._free_name(f"{stem[:40]}-tuned"))
 
     def _offer_scales(self, scales: list[int], model: dict[str, Any], wanted: str) -> None:
         """Those of weights are theirs; a network that serves any scale also takes others.

@@ -142,13 +142,16 @@ def _report(training: Training) -> Path | None:
 
 
 def _rows(training: Training) -> list[dict[str, Any]]:
-    """Scores of bicubic and the network at each scale, with the RMSE divided by bicubic's."""
+    """Scores of bicubic, weights that were fine-tuned, and the network, with the RMSE divided by bicubic's."""
     rows = training.results.get("benchmark", {}).get("rows", ())
     bicubic = {row["scale"]: row["scores"]["rmse"] for row in rows if row["name"] == "bicubic"}
     return [
         {
             **row["scores"],
-            "method": "bicubic" if row["name"] == "bicubic" else training.name,
+            "method": training.name
+            if row["name"] == str(training.weights)
+            else Path(row["name"]).name.removesuffix(".safetensors"),
+            "own": row["name"] == str(training.weights),
             "scale": row["scale"],
             "scenes": row["scenes"],
             "rmse_to_bicubic": row["scores"]["rmse"] / bicubic[row["scale"]],
@@ -158,15 +161,26 @@ def _rows(training: Training) -> list[dict[str, Any]]:
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:
-    own = [row for row in rows if row["method"] != "bicubic"]
+    own = [row for row in rows if row["own"]]
     if not own:
         return "There were no test samples to score it on: evaluate it on another scene before you trust it."
     worst = max(own, key=lambda row: row["rmse_to_bicubic"])
     ratio = worst["rmse_to_bicubic"]
-    where = f"at ×{worst['scale']} on {worst['scenes']} test samples"
+    least = ", the worst of its scales," if len(own) > 1 else ""
+    where = f"at ×{worst['scale']}{least} on {worst['scenes']} test samples"
     if ratio >= 1:
         return f"No better than bicubic: its RMSE is {ratio:.2f} of bicubic's {where}. Train longer, or on more data."
-    return f"Its RMSE is {ratio:.2f} of bicubic's {where}."
+    return f"Its RMSE is {ratio:.2f} of bicubic's {where}{_gain(rows, worst)}."
+
+
+def _gain(rows: list[dict[str, Any]], own: dict[str, Any]) -> str:
+    """What fine-tuning has changed at a scale; nothing to say of random weights."""
+    for row in rows:
+        if row["scale"] == own["scale"] and not row["own"] and row["method"] != "bicubic":
+            before = f"{row['rmse_to_bicubic']:.2f}"
+            helped = own["rmse"] < row["rmse"]
+            return f"; before the fine-tuning it was {before}" + ("" if helped else ", so that has not helped")
+    return ""
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

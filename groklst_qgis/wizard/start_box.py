@@ -81,6 +81,11 @@ class StartBox(QGroupBox):
         chosen = self.combo.currentData()
         return str(self.file.filePath().strip() if chosen is _FILE else chosen)
 
+    @property
+    def name(self) -> str:
+        """Of the weights to fine-tune, without folder and ending where they are a file."""
+        return Path(self.weights).name.removesuffix(_SUFFIX)
+
     def list_weights(self) -> None:
         """Ask for the weights there are, once."""
         if self.combo.count() == 2 and not self._listing.open:

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 from qgis.core import QgsApplication, QgsProcessingContext, QgsProject, QgsRasterLayer
+from qgis.PyQt.QtCore import Qt
+from wizards import add_scene
 
 from groklst_qgis import engine as engine_module
 from groklst_qgis.dock import GroklstDock
-from groklst_qgis.engine import PYTHON_VARIABLE, Engine
+from groklst_qgis.engine import PYTHON_VARIABLE, Engine, EngineProcess
 from groklst_qgis.processing.provider import GroklstProvider
+from groklst_qgis.training import Training
+from groklst_qgis.wizard.wizard import TrainingWizard
 
 
 @pytest.fixture
@@ -106,3 +110,46 @@ def context() -> Iterator[QgsProcessingContext]:
     context.setProject(QgsProject.instance())
     yield context
     context.temporaryLayerStore().removeAllMapLayers()  # layers that outlive the provider crash QGIS
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for the user's weights."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    monkeypatch.setenv("GROKLST_WEIGHTS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def make_wizard(
+    fake_engine: Engine, registry: Path, qtbot: Any, tmp_path: Path, qgis_new_project: Any
+) -> Iterator[Callable[..., TrainingWizard]]:
+    """Show a training wizard; stop it in the end."""
+    wizards = []
+
+    def make(training: Training | None = None) -> TrainingWizard:
+        wizard = TrainingWizard(None, training, tmp_path / "trainings")
+        wizards.append(wizard)
+        wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)
+        wizard.show()
+        return wizard
+
+    yield make
+    for wizard in wizards:
+        if wizard.run.training is not None:
+            wizard.run.training.detach()
+        wizard.close()
+        wizard.deleteLater()
+    qtbot.waitUntil(lambda: not EngineProcess.running, timeout=10_000)
+
+
+@pytest.fixture
+def wizard(make_wizard: Callable[..., TrainingWizard], add_raster: Callable[..., Any], qtbot: Any) -> TrainingWizard:
+    """A wizard with a scene of a layer and two bands of guidance."""
+    add_raster("Fine LST")
+    add_raster("s2", "B04", "nir")
+    wizard = make_wizard()
+    add_scene(wizard)
+    qtbot.waitUntil(wizard.data.isComplete)
+    return wizard

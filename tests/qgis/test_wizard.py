@@ -2,103 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import QgsProject
-from qgis.PyQt.QtCore import Qt, QUrl
+from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import QMessageBox
+from wizards import add_scene, choose_model, go_to_options, layer, train, wait_for
 
-from groklst_qgis.engine import Engine, EngineProcess
+from groklst_qgis.engine import EngineProcess
 from groklst_qgis.training import DISCARDED, DONE, FAILED, PAUSED, RUNNING, Training
 from groklst_qgis.wizard.wizard import DATA, MODEL, OPTIONS, RESULT, RUN, TrainingWizard
 
 MakeWizard = Callable[..., TrainingWizard]
-
-
-@pytest.fixture(autouse=True)
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    monkeypatch.setenv("GROKLST_WEIGHTS", str(folder))
-    return folder
-
-
-@pytest.fixture
-def make_wizard(fake_engine: Engine, qtbot: Any, tmp_path: Path, qgis_new_project: Any) -> Iterator[MakeWizard]:
-    wizards = []
-
-    def make(training: Training | None = None) -> TrainingWizard:
-        wizard = TrainingWizard(None, training, tmp_path / "trainings")
-        wizards.append(wizard)
-        wizard.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)
-        wizard.show()
-        return wizard
-
-    yield make
-    for wizard in wizards:
-        if wizard.run.training is not None:
-            wizard.run.training.detach()
-        wizard.close()
-        wizard.deleteLater()
-    qtbot.waitUntil(lambda: not EngineProcess.running, timeout=10_000)
-
-
-@pytest.fixture
-def wizard(make_wizard: MakeWizard, add_raster: Callable[..., Any], qtbot: Any) -> TrainingWizard:
-    """A wizard with a scene of a layer and two bands of guidance."""
-    add_raster("Fine LST")
-    add_raster("s2", "B04", "nir")
-    wizard = make_wizard()
-    add_scene(wizard)
-    qtbot.waitUntil(wizard.data.isComplete)
-    return wizard
-
-
-def layer(name: str) -> Any:
-    return QgsProject.instance().mapLayersByName(name)[0]
-
-
-def add_scene(wizard: TrainingWizard, name: str = "Fine LST", guided: bool = True) -> None:
-    scenes = wizard.data.scenes
-    scenes.lst_combo.setLayer(layer("Fine LST"))
-    if guided and not scenes.guidance.layers():
-        scenes.guidance.layer_combo.setLayer(layer("s2"))
-        scenes.guidance.add_button.click()
-    scenes.name.setText(name)
-    scenes.add_button.click()
-
-
-def go_to_options(wizard: TrainingWizard, qtbot: Any, model: str = "guided-residual") -> None:
-    wizard.next()
-    qtbot.waitUntil(lambda: wizard.model.list.topLevelItemCount() > 0)
-    choose_model(wizard, model)
-    wizard.next()
-    assert wizard.currentId() == OPTIONS
-
-
-def choose_model(wizard: TrainingWizard, name: str) -> None:
-    tree = wizard.model.list
-    items = [tree.topLevelItem(row) for row in range(tree.topLevelItemCount())]
-    (item,) = [item for item in items if item.data(0, Qt.ItemDataRole.UserRole)["name"] == name]
-    tree.setCurrentItem(item)
-
-
-def train(wizard: TrainingWizard, qtbot: Any, steps: int = 40) -> Training:
-    go_to_options(wizard, qtbot)
-    wizard.options.length.setCurrentIndex(3)
-    wizard.options.steps.setValue(steps)
-    wizard.next()
-    assert wizard.currentId() == RUN
-    assert wizard.run.training is not None
-    return wizard.run.training
-
-
-def wait_for(training: Training, state: str, qtbot: Any) -> None:
-    qtbot.waitUntil(lambda: training.state == state, timeout=20_000)
 
 
 def test_data_are_looked_at(wizard: TrainingWizard) -> None:
