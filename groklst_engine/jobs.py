@@ -111,6 +111,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
         overwrite: Whether an existing output may be replaced.
         device: Where networks run.
         precision: Of networks; auto takes bfloat16 where it is fast and differs by less than 0.02 K.
+        compile: Compile networks first, for long runs on a GPU; takes a minute or more, and needs a C++ compiler.
         tile: Output pixels per side of a tile; None chooses.
         memory: Gigabytes to stay below; None takes what is free.
         resume: Keep what is done when the run is interrupted, and continue what an interrupted one left.
@@ -132,6 +133,7 @@ class DownscaleJob(Choosing, Physics, InspectJob):
     overwrite: bool = False
     device: Device = "auto"
     precision: Precision = "auto"
+    compile: bool = False
     tile: int | None = Field(None, ge=32)
     memory: float | None = Field(None, gt=0)
     resume: bool = False

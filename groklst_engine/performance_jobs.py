@@ -27,6 +27,7 @@ class BenchJob(Frozen):
         scale: Coarse pixel divided by fine pixel; a network that can't do it takes its largest below.
         sides: Fine pixels per side of the images that networks compute.
         batches: How many of them at once.
+        compile: Whether networks are measured compiled, too; that takes a minute or more for each.
         sizes: Fine pixels per side of the scenes of whole runs.
         tiles: Output pixels per side of a tile, each measured in the pipeline; empty: as the engine chooses.
         threads: Of PyTorch, each number measured in the pipeline; empty: as many as it takes by itself.
@@ -46,6 +47,7 @@ class BenchJob(Frozen):
     scale: Scale = 8
     sides: tuple[Side, ...] = Field((512,), min_length=1)
     batches: tuple[Count, ...] = Field((1,), min_length=1)
+    compile: bool = False
     sizes: tuple[Side, ...] = Field((2048, 4096), min_length=1)
     tiles: tuple[Side, ...] = ()
     threads: tuple[Count, ...] = ()

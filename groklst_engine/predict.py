@@ -325,7 +325,8 @@ def _built(
     job: DownscaleJob, spec: MethodSpec, registration: Registration | None, scene: SceneReader, shared: Shared | None
 ) -> Downscaler:
     """The method, not fitted yet."""
-    options = BuildOptions(job.scale, scene.roles, choose_device(job.device), job.seed, job.precision)
+    device = choose_device(job.device)
+    options = BuildOptions(job.scale, scene.roles, device, job.seed, job.precision, job.compile)
     method = shared.build(spec, options) if shared else spec.build(options)
     method = method if job.detail == 1 else DampedDownscaler(method, job.detail, job.scale)
     if registration is None or registration.nested or not spec.guided:

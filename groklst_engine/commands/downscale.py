@@ -55,9 +55,8 @@ def add_downscale_command(commands: Any, add_command: Callable[..., argparse.Arg
     )
     add_consistency(downscale, DownscaleJob)
     add_fields(downscale, DownscaleJob, "psf", "mtf", "domain", "emissivity", "derive", "overpass", "cross_sensor")
-    add_fields(
-        downscale, DownscaleJob, "overwrite", "device", "precision", "tile", "memory", "resume", "cluster", "seed"
-    )
+    add_fields(downscale, DownscaleJob, "overwrite", "device", "precision", "compile", "tile", "memory")
+    add_fields(downscale, DownscaleJob, "resume", "cluster", "seed")
     add_fields(downscale, DownscaleJob, "candidates", "budget")
     add_fields(downscale, ArchiveJob, "skip_existing", "summary")
 

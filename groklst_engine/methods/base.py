@@ -84,6 +84,7 @@ class BuildOptions:
         device: Where networks run.
         seed: For methods that draw random numbers.
         precision: Of networks.
+        compile: Whether networks are compiled first.
     """
 
     scale: int
@@ -91,6 +92,7 @@ class BuildOptions:
     device: torch.device
     seed: int = 0
     precision: Precision = "auto"
+    compile: bool = False
 
 
 @dataclass(frozen=True)

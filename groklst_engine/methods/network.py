@@ -14,6 +14,7 @@ from groklst_engine.bands import Role
 from groklst_engine.degrade import WHOLE, masked_block_mean
 from groklst_engine.errors import InputError, ModelError
 from groklst_engine.events import CancelToken, OnEvent, warn
+from groklst_engine.inference.compiling import Compiled
 from groklst_engine.inference.device import placed
 from groklst_engine.inference.footprint import peak_bytes
 from groklst_engine.inference.fusion import without_batch_norm
@@ -58,6 +59,7 @@ class NetworkDownscaler:
         self._scale = options.scale
         self.device = options.device
         self._half = HalfPrecision(self._network) if in_question(options.precision, options.device) else None
+        self._compiles = options.compile
         self._running = self._network
         self._lst = Normalizer((0.0,), (1.0,))
         self._guidance = Normalizer((), ())
@@ -92,6 +94,8 @@ class NetworkDownscaler:
             full, half = partial(self._run, self._network), partial(self._run, self._half)
             if affordable(full, half, scene.tiles, self._scale, on_event):
                 self._running = self._half
+        if self._compiles:
+            self._running = Compiled(self._running)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Downscale: ``(B, 1, H, W)`` kelvin."""

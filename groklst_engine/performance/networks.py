@@ -18,8 +18,10 @@ from groklst_engine.bands import Role
 from groklst_engine.data.synthetic import synthetic_scene
 from groklst_engine.errors import ModelError
 from groklst_engine.events import CancelToken, OnEvent
+from groklst_engine.inference.compiling import Compiled
 from groklst_engine.inference.device import choose_device, placed
 from groklst_engine.inference.fusion import without_batch_norm
+from groklst_engine.inference.heap import kept_memory
 from groklst_engine.inference.pipeline import stoppable
 from groklst_engine.inference.precision import BOUND, HalfPrecision
 from groklst_engine.inputs import Device
@@ -57,6 +59,7 @@ TABLE = Table(
         Column("published_seconds", "published way (s)", 3),
         Column("float32_seconds", "float32 (s)", 3),
         Column("bf16_seconds", "bf16 (s)", 3),
+        Column("compiled_seconds", "bf16, compiled (s)", 3),
         Column("gain", "published ÷ bf16", 1),
         Column("error", "error (K)", 4),
         Column("runs_in", "runs in"),
@@ -73,8 +76,8 @@ def measure(job: BenchJob, folder: Path, on_event: OnEvent, cancel: CancelToken)
     for name, of_name in in_turn(names, on_event):
         for (side, batch), share in in_turn(list(product(job.sides, job.batches)), of_name):
             image = {"scale": job.scale, "side": side, "batch": batch}
-            arguments = {"name": name, **image, "rounds": job.rounds, "device": job.device}
-            yield from apart_or_left_out(name, forward_pass, arguments, share, cancel)
+            how = {"rounds": job.rounds, "device": job.device, "compile": job.compile}
+            yield from apart_or_left_out(name, forward_pass, {"name": name, **image, **how}, share, cancel)
 
 
 def weights_file(name: str) -> Path | None:
@@ -125,7 +128,16 @@ def with_weights(name: str, scale: int, folder: Path) -> str:
 
 
 def forward_pass(
-    *, name: str, scale: int, side: int, batch: int, device: Device, rounds: int, on_event: OnEvent, cancel: CancelToken
+    *,
+    name: str,
+    scale: int,
+    side: int,
+    batch: int,
+    device: Device,
+    rounds: int,
+    compile: bool,
+    on_event: OnEvent,
+    cancel: CancelToken,
 ) -> dict[str, Any]:
     """Time a network in this process.
 
@@ -136,6 +148,7 @@ def forward_pass(
         batch: Images at once.
         device: Where.
         rounds: How often, at most.
+        compile: Whether to measure bfloat16 compiled, too.
         on_event: Not told anything.
         cancel: Looked at before each layer.
 
@@ -172,11 +185,16 @@ def forward_pass(
         half = HalfPrecision(full)
         differs = float((run(half) - exact).square().mean().sqrt())
         error = kelvin * (differs / float(exact.std()) if file is None else differs)
-        forms = {"published": network.to(there), "float32": full, "bf16": half}
-        costs: dict[str, list[Cost]] = {form: [] for form in forms}
+        published, forms = network.to(there), {"float32": full, "bf16": half}
+        if compile:
+            forms["compiled"] = Compiled(half)
+            run(forms["compiled"])  # the first time compiles
+        costs: dict[str, list[Cost]] = {form: [] for form in ("published", *forms)}
         for _ in range(rounds):
-            for form, own in forms.items():
-                costs[form].append(cost_of(partial(run, own))[0])
+            costs["published"].append(cost_of(partial(run, published))[0])
+            with kept_memory():  # as in a run, where a tile gets the memory of the one before
+                for form, own in forms.items():
+                    costs[form].append(cost_of(partial(run, own))[0])
             if sum(cost.seconds for cost in costs["published"]) > ENOUGH:
                 break
     clock = "cpu" if there.type == "cpu" else "seconds"

@@ -41,8 +41,8 @@ def job_of(folder: Path, what: str, **options: Any) -> BenchJob:
     return job
 
 
-def forward(name: str, batch: int = 1) -> dict[str, Any]:
-    options: dict[str, Any] = {"scale": 8, "side": 64, "rounds": 1, "device": "cpu"}
+def forward(name: str, batch: int = 1, **more: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"scale": 8, "side": 64, "rounds": 1, "device": "cpu", "compile": False, **more}
     return networks.forward_pass(name=name, batch=batch, on_event=ignore, cancel=CancelToken(), **options)
 
 
@@ -58,6 +58,10 @@ def test_a_forward_pass() -> None:
     assert (small["runs_in"], srcnn["runs_in"]) == ("bf16", "float32")  # whose spec says that bfloat16 costs too much
     assert small["gigaflop"] > srcnn["gigaflop"] > 0
     assert twice["gigaflop"] == pytest.approx(2 * srcnn["gigaflop"])
+
+
+def test_a_compiled_forward_pass() -> None:
+    assert forward("srcnn", compile=True)["compiled_seconds"] > 0
 
 
 def test_training_steps() -> None:
