@@ -5,25 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import QgsSettings
-from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox
 
 from .choices import PRECISIONS, WORKERS, WORKERS_HELP, parse_steps, parse_workers
+from .folded_box import FoldedBox
 
 _MEMORY_SETTING = "groklst/memory"
 _WORKERS_SETTING = "groklst/workers"
 
 
-class ComputationBox(QgsCollapsibleGroupBox):
+class ComputationBox(FoldedBox):
     """Steps, time to choose a method, precision, memory, workers, and going on after an interruption."""
 
     steps_changed = pyqtSignal(bool)
 
     def __init__(self) -> None:
-        super().__init__("Computation")
-        self.setObjectName("computationBox")
-        self.setCollapsed(True)
+        super().__init__("Computation", "computationBox")
         self.steps = QLineEdit()
         self.steps.setObjectName("stepsEdit")
         self.steps.setPlaceholderText("One; or e.g. 2,2")

@@ -152,6 +152,7 @@ class GroklstDock(QgsDockWidget):
         self.unit_combo = QComboBox()
         self.unit_combo.setObjectName("lstUnitCombo")
         self.unit_combo.setAccessibleName("Unit of the temperature")
+        self.unit_combo.setToolTip("Automatic: as the file says or, where it does not, by the range of its values")
         for label, unit in _UNITS:
             self.unit_combo.addItem(label, unit)
         box = QGroupBox("Coarse land surface temperature")
@@ -199,6 +200,7 @@ class GroklstDock(QgsDockWidget):
             signal.connect(self._note_unused_bands)
         # registered to the guidance, the LST has no longer the values of its own pixels
         self.sensor.cross_sensor_changed.connect(lambda on: self.result.consistency.setChecked(not on))
+        self.method.changed.connect(lambda: self.computation.budget.setEnabled(self.method.is_automatic()))
         self.computation.steps_changed.connect(self.result.uncertainty.setDisabled)
         self.result.consistency.toggled.connect(self.sensor.keep_values)
         self.method.settings_wanted.connect(self._open_settings)

@@ -18,6 +18,7 @@ from qgis.PyQt.QtWidgets import (
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
+    QWidget,
 )
 
 from .layers import band_descriptions, raster_path
@@ -134,6 +135,7 @@ class GuidanceBox(QGroupBox):
             combo = _RoleCombo(f"{layer.name()}, {name}", role)
             combo.currentIndexChanged.connect(self.changed)
             self.tree.setItemWidget(item.child(i), 1, combo)
+        self._order_tabs()
         item.setExpanded(True)
         self.tree.setCurrentItem(item)
         self._update_buttons()
@@ -148,6 +150,15 @@ class GuidanceBox(QGroupBox):
 
     def _roles(self, item: QTreeWidgetItem) -> list[str | None]:
         return [self.tree.itemWidget(item.child(band), 1).currentData() for band in range(item.childCount())]
+
+    def _order_tabs(self) -> None:
+        """From the tree to the roles, one after the other: Qt puts what comes later behind the rest of the window."""
+        before: QWidget = self.tree
+        for item in self._items():
+            for band in range(item.childCount()):
+                combo = self.tree.itemWidget(item.child(band), 1)
+                QWidget.setTabOrder(before, combo)
+                before = combo
 
     def _add_current(self) -> None:
         self.add(self.layer_combo.currentLayer())

@@ -114,6 +114,10 @@ class MethodBox(QGroupBox):
             raise EngineError(self.description.text())
         return dict(chosen)
 
+    def is_automatic(self) -> bool:
+        """Whether the engine shall choose the method."""
+        return bool((self.method_combo.currentData() or {}).get("name") == "auto")
+
     def scale(self) -> int:
         """The chosen scale.
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import QgsMapLayerProxyModel
-from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsDateTimeEdit, QgsMapLayerComboBox
+from qgis.gui import QgsCheckableComboBox, QgsDateTimeEdit, QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSizePolicy, QSpinBox
 
 from .choices import DERIVED, DOMAINS, PSFS, check_derived
+from .folded_box import FoldedBox
 from .layers import raster_path
 
 
-class SensorBox(QgsCollapsibleGroupBox):
+class SensorBox(FoldedBox):
     """Cross-sensor mode, quality, what a coarse pixel sees, and guidance from terrain, sun and bands."""
 
     cross_sensor_changed = pyqtSignal(bool)
     quality_changed = pyqtSignal()
 
     def __init__(self) -> None:
-        super().__init__("Sensor, terrain and sun")
-        self.setObjectName("sensorBox")
-        self.setCollapsed(True)
+        super().__init__("Sensor, terrain and sun", "sensorBox")
         self.cross_sensor = QCheckBox("LST and guidance are of two sensors")
         self.cross_sensor.setObjectName("crossSensorCheck")
         self.cross_sensor.setToolTip(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from docks import choose_method
 from qgis.core import Qgis, QgsProject
+from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import QDateTime, Qt
-from qgis.PyQt.QtWidgets import QComboBox, QLabel, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
 from groklst_qgis.choices import parse_steps, parse_workers
 from groklst_qgis.computation_box import ComputationBox
@@ -327,6 +328,34 @@ def test_every_control_can_be_named_and_reached(dock: GroklstDock) -> None:
         widget = widget.nextInFocusChain()
     wanted = [name for name in names[: names.index("resumeCheck") + 1] if name in order]
     assert [name for name in order if name in wanted] == wanted
+
+
+def test_tab_key_goes_from_the_tree_to_the_roles(dock: GroklstDock, add_raster: AddRaster) -> None:
+    dock.guidance.add(add_raster("dem"))
+    reached: list[str] = []
+    widget = dock.guidance.tree
+    while widget is not dock.method.method_combo:
+        widget = widget.nextInFocusChain()
+        if isinstance(widget, QComboBox):
+            reached.append(widget.accessibleName())
+    assert reached == ["Role of s2, B04", "Role of s2, nothing known", "Role of dem, Band 1", "Method"]
+
+
+@pytest.mark.parametrize("name", ["sensorBox", "computationBox"])
+def test_keyboard_unfolds_what_is_folded(dock: GroklstDock, qtbot: Any, name: str) -> None:
+    box = dock.findChild(QgsCollapsibleGroupBox, name)
+    button = box.findChild(QToolButton, "collapseButton")
+    assert button.accessibleName() == f"{box.title()}: show or hide"
+    assert not box.focusPolicy() & Qt.FocusPolicy.TabFocus
+    folded = box.isCollapsed()
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert box.isCollapsed() != folded
+
+
+def test_time_to_choose_is_for_the_automatic_choice(dock: GroklstDock) -> None:
+    assert not dock.computation.budget.isEnabled()
+    choose_method(dock, "auto")
+    assert dock.computation.budget.isEnabled()
 
 
 def test_pixel_sizes_carry_their_unit() -> None:
