@@ -19,8 +19,7 @@ from groklst_engine.closed_loop import MIN_PIXELS, ClosedLoop, Trial, trials
 from groklst_engine.errors import InputError
 from groklst_engine.events import CancelToken, OnEvent, log, warn
 from groklst_engine.jobs import DownscaleJob
-from groklst_engine.methods import get_method
-from groklst_engine.methods.network import MIN_PIXELS as FEWEST
+from groklst_engine.methods import get_method, network
 from groklst_engine.physics.indices import available
 
 MARGIN = 0.02
@@ -31,13 +30,14 @@ LOST = 0.7
 that explains nothing there; one that explains all keeps all."""
 
 PER_OCTAVE = 0.8
-"""By what that is multiplied for each octave that the closed loop had to leave out because the scene was too small."""
+"""By what the share that is kept is multiplied for each octave by which the closed loop's scale is below the result's,
+because the scene was too small for that."""
 
 CAUTIOUS = 0.3
 """Share of a network's detail that is kept where nothing could be tried."""
 
 CAUTION = 10
-"""Degraded pixels that weigh as much as that."""
+"""Degraded pixels that weigh as much as what is kept without any: ``CAUTIOUS`` of a network, nothing of others."""
 
 LEARNED_HERE = 1.5
 """By what the RMSE of a method that learns from the scene counts beside a network's: it looks better in the loop."""
@@ -91,13 +91,13 @@ def choose(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> Choice:
     try:
         with ClosedLoop(job, cancel, at_least=0) as loop:
             scale, pixels = loop.scale, loop.pixels
-            if pixels < FEWEST:
-                return _untried(job, loop, fallback, on_event)
+            if pixels < network.MIN_PIXELS:
+                return _cautious(job, loop, fallback, on_event)
             if pixels < MIN_PIXELS:  # what learns from so little has learnt nothing
                 methods = tuple(name for name in methods if not get_method(name).learns_here)
             tried = trials(loop, methods, job.budget, on_event, cancel)
     except InputError as error:
-        return _none(fallback, f"No method could be tried on the scene, so {fallback} is used. {error}", on_event)
+        return _fall_back(fallback, f"No method could be tried on the scene, so {fallback} is used. {error}", on_event)
     octaves = math.log2(job.scale / scale)
     tried = [replace(trial, detail=share(trial, octaves, pixels)) for trial in tried]
     best = best_of(tried, fallback)
@@ -114,20 +114,23 @@ def choose(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> Choice:
     return Choice(best.method, best.detail, tuple(tried), scale, pixels, reason)
 
 
-def _untried(job: DownscaleJob, loop: ClosedLoop, fallback: str, on_event: OnEvent) -> Choice:
-    """The first network that can do the scene, with a cautious share of its detail."""
-    small = f"The scene is too small to try methods on it ({loop.pixels} degraded pixels; {FEWEST} are needed)"
+def _cautious(job: DownscaleJob, loop: ClosedLoop, fallback: str, on_event: OnEvent) -> Choice:
+    """Where nothing can be tried, the first network that can do the scene, with a cautious share of its detail."""
+    small = (
+        f"The scene is too small to try methods on it ({loop.pixels} degraded pixels; {network.MIN_PIXELS} are needed)"
+    )
     for name in job.candidates:
         spec = get_method(name)
         known = available(loop.roles).intersection(spec.roles)
-        if spec.kind == "network" and job.scale in (spec.scales or ()) and known and loop.whole >= FEWEST:
+        if spec.kind == "network" and job.scale in (spec.scales or ()) and known and loop.whole >= network.MIN_PIXELS:
             reason = f"{small}: {CAUTIOUS:.0%} of the detail of {name} is kept."
             warn(on_event, reason)
             return Choice(name, CAUTIOUS, (), 0, loop.pixels, reason)
-    return _none(fallback, f"{small}, so {fallback} is used.", on_event)
+    return _fall_back(fallback, f"{small}, so {fallback} is used.", on_event)
 
 
-def _none(fallback: str, reason: str, on_event: OnEvent) -> Choice:
+def _fall_back(fallback: str, reason: str, on_event: OnEvent) -> Choice:
+    """What is used where nothing was tried, and why, as a warning."""
     warn(on_event, reason)
     return Choice(fallback, 1.0, (), 0, 0, reason)
 

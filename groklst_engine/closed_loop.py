@@ -51,6 +51,9 @@ FEWEST = 9
 BLOCK = 4
 """Degraded pixels per side of the blocks in which methods are compared."""
 
+CLEAR = 0.2
+"""Share of a part's pixels that must be valid for it to be tried, where there are others."""
+
 PASSED_ON = ("device", "seed", "consistency", "psf", "mtf", "derive", "overpass")
 """Fields of the job that hold for the candidates, too. Its mask and the LST's shift are in what they get; the loop
 makes its coarse pixels itself, by averaging temperature, so that is also what candidates keep to."""
@@ -137,9 +140,9 @@ class ClosedLoop:
         self._cancel = cancel
         self._folder = tempfile.TemporaryDirectory()
         try:
-            scenes = list(_parts(job, cancel))
+            scenes = list(_coarse_scenes(job, cancel))
             side = min(min(scene.lst.shape[-2:]) for scene in scenes)
-            for scale in dict.fromkeys((job.scale if job.scale <= side else 2, 2)):
+            for scale in dict.fromkeys((job.scale if job.scale <= side else 2, 2)):  # 2 leaves the most pixels
                 self._parts = [self._degraded(_cut(scene, scale), scale, number) for number, scene in enumerate(scenes)]
                 pixels = sum(int(part.counted.sum()) for part in self._parts) // scale**2
                 if pixels >= MIN_PIXELS:
@@ -197,16 +200,22 @@ class ClosedLoop:
         )
         pixels = sum(int(part.counted.sum()) for part in restored)
         rmse, plain = (float(np.sqrt(sum(part.sum() for part in parts) / pixels)) for parts in (errors, baseline))
-        ratio = rmse / plain if plain else 1.0
+        gain, added = self._best_gain(method, restored)
         return Trial(
-            method, rmse, ratio, float(won.mean()) if won.size else 0.0, seconds, *self._gain(method, restored)
+            method=method,
+            rmse=rmse,
+            ratio=rmse / plain if plain else 1.0,
+            blocks=float(won.mean()) if won.size else 0.0,
+            seconds=seconds,
+            gain=gain,
+            added=added,
         )
 
-    def _gain(self, method: str, restored: Sequence[Restored]) -> tuple[float, float]:
+    def _best_gain(self, method: str, restored: Sequence[Restored]) -> tuple[float, float]:
         """Best factor for the detail of a method, by least squares, and the detail's root mean square in kelvin."""
         if get_method(method).kind == "interpolation":
             return 1.0, 0.0
-        self._smooth = self._smooth or self.restore(method, detail=0.0)  # the same for all
+        self._smooth = self._smooth or self.restore(method, detail=0.0)  # one interpolation for all
         pairs = list(zip(restored, self._smooth, strict=True))
         detail = np.concatenate([(part.result - smooth.result)[part.counted] for part, smooth in pairs])
         missing = np.concatenate([(part.truth - smooth.result)[part.counted] for part, smooth in pairs])
@@ -260,7 +269,7 @@ def _block_sums(values: Floats, side: int) -> NDArray[np.float64]:
     return np.asarray(blocks.sum((1, 3)))
 
 
-def _parts(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
+def _coarse_scenes(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
     """The scene at the LST's own pixels, or parts of it, with the guidance aggregated."""
     with AlignedReader(job.lst, job.guidance, job.scale, job.mask) as reader:
         coarse = reader.pair.coarse
@@ -270,7 +279,7 @@ def _parts(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
         for top, left in corners:
             window = CoarseWindow(top, min(top + SIDE, coarse.height), left, min(left + SIDE, coarse.width))
             scene = _aggregated(reader, window, job, cancel)
-            if scene.mask.float().mean() > 0.2 or len(corners) == 1:
+            if scene.mask.float().mean() > CLEAR or len(corners) == 1:
                 found += 1
                 yield scene
             if found == PARTS:
@@ -280,6 +289,7 @@ def _parts(job: DownscaleJob, cancel: CancelToken) -> Iterator[FineScene]:
 
 
 def _aggregated(reader: AlignedReader, window: CoarseWindow, job: DownscaleJob, cancel: CancelToken) -> FineScene:
+    """A window of the LST as the fine scene that it is for the loop, with the guidance's means over its pixels."""
     lst, guidance = [], []
     for top in range(window.top, window.bottom, STRIP):
         cancel.check()
@@ -298,6 +308,11 @@ def _aggregated(reader: AlignedReader, window: CoarseWindow, job: DownscaleJob, 
 
 
 def _cut(scene: FineScene, multiple: int) -> FineScene:
+    """The scene without the rows and columns beyond the last whole multiple.
+
+    Raises:
+        InputError: Nothing remains.
+    """
     height, width = (size // multiple * multiple for size in scene.lst.shape[-2:])
     if not height or not width:
         raise InputError(f"The LST is smaller than {multiple} pixels: choose the method yourself.")

@@ -12,13 +12,13 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
 from groklst_engine.coverage import Coverage, ErrorSample, coverage
 from groklst_engine.data.dataset import FineScene
-from groklst_engine.data.sources import load, sources_of
+from groklst_engine.data.sources import Source, load, sources_of
 from groklst_engine.errors import InputError, OutputError
 from groklst_engine.events import CancelToken, OnEvent, ignore, log, part, progress, warn
 from groklst_engine.inputs import SceneSource
@@ -147,16 +147,19 @@ def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken |
     sources = sources_of(job)
     for number, source in enumerate(sources):
         step = part(on_event, number / len(sources), (number + 1) / len(sources))
-        if isinstance(source, SceneSource) and source.coarse is not None:
-            rows += evaluate_scene(source, job, step, cancel)
-        else:
-            rows += evaluate_scene(load(source, multiple=int(np.lcm.reduce([8, *job.scales]))), job, step, cancel)
-    pairs = {isinstance(source, SceneSource) and source.coarse is not None for source in sources}
+        scene = source if _is_pair(source) else load(source, multiple=int(np.lcm.reduce([8, *job.scales])))
+        rows += evaluate_scene(scene, job, step, cancel)
+    pairs = {_is_pair(source) for source in sources}
     protocol: Protocol = "mixed" if len(pairs) > 1 else "cross-sensor" if True in pairs else "wald"
     evaluation = Evaluation(tuple(rows), protocol, job.uncertainty)
     if job.report is not None:
         _write(evaluation, job.report)
     return evaluation
+
+
+def _is_pair(source: Source) -> TypeGuard[SceneSource]:
+    """Whether a scene comes with the coarse LST of another sensor."""
+    return isinstance(source, SceneSource) and source.coarse is not None
 
 
 def evaluate_scene(
@@ -184,7 +187,7 @@ def evaluate_scene(
                 if isinstance(scene, SceneSource)
                 else degrade(scene, scale, Path(folder))
             )
-            baseline = float("nan")
+            baseline = float("nan")  # bicubic comes first
             for index, method in enumerate(methods):
                 done = (at + index / len(methods)) / len(job.scales)
                 shown = called(method)
@@ -200,7 +203,7 @@ def evaluate_scene(
                 baseline = scores.rmse if method == "bicubic" else baseline
                 ratio = scores.rmse / baseline
                 row = EvaluationRow(scene.name, region, scale, method, scores, ratio, seconds)
-                if method == AUTO:
+                if method == AUTO:  # which chose among the networks that stand in for its candidates
                     names = {used: name for name, used in stands_in.items()}
                     row = replace(row, chosen=names.get(result.method, result.method))
                 if result.sigma is not None:
