@@ -65,6 +65,8 @@ def completed(job: TrainJob) -> TrainJob:
             "arguments": dict(card.arguments),
             "roles": card.roles + tuple(role for role in job.roles if role not in card.roles),
             "scales": job.scales if "scales" in said else card.scales,
+            "normalize_lst": job.normalize_lst if "normalize_lst" in said else card.units.lst.mode,
+            "normalize_guidance": job.normalize_guidance if "normalize_guidance" in said else card.units.guidance.mode,
         }
     )
 

@@ -145,13 +145,12 @@ def _rows(training: Training) -> list[dict[str, Any]]:
     """Scores of bicubic, weights that were fine-tuned, and the network, with the RMSE divided by bicubic's."""
     rows = training.results.get("benchmark", {}).get("rows", ())
     bicubic = {row["scale"]: row["scores"]["rmse"] for row in rows if row["name"] == "bicubic"}
+    own = str(training.weights)
     return [
         {
             **row["scores"],
-            "method": training.name
-            if row["name"] == str(training.weights)
-            else Path(row["name"]).name.removesuffix(".safetensors"),
-            "own": row["name"] == str(training.weights),
+            "own": row["name"] == own,
+            "method": training.name if row["name"] == own else Path(row["name"]).name.removesuffix(".safetensors"),
             "scale": row["scale"],
             "scenes": row["scenes"],
             "rmse_to_bicubic": row["scores"]["rmse"] / bicubic[row["scale"]],

@@ -68,6 +68,14 @@ def test_fine_tuned_weights_remember_and_serve(clear: ScenePaths, tmp_path: Path
     assert not torch.equal(new.head.weight, old.head.weight)
 
 
+def test_the_normalisation_is_that_of_the_weights_unless_said(clear: ScenePaths, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train(job_for(clear, weights(tmp_path / "old.safetensors", **SMALL), first, normalize_lst="z-score"))
+    card = train(job_for(clear, first, second)).card
+    assert (card.units.lst.mode, card.units.guidance.mode) == ("z-score", "scene")
+    assert completed(job_for(clear, second, first, normalize_lst="scene")).normalize_lst == "scene"
+
+
 def test_frozen_parts_keep_their_values(clear: ScenePaths, tmp_path: Path) -> None:
     file = weights(tmp_path / "old.safetensors", **SMALL)
     job = job_for(clear, file, tmp_path / "new.safetensors", freeze=("stem", "blocks.0.spread"))
