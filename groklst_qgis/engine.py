@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,8 @@ def remove_leftovers(output: str) -> None:
     for leftover in Path(output).parent.glob(f"{escape(Path(output).name)}.part*"):
         with contextlib.suppress(OSError):
             leftover.unlink()
+    for leftover in Path(output).parent.glob(f".{escape(Path(output).name)}.parts-*"):  # of workers
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def explain_exit(code: int, log: str, engine: Engine) -> str:

@@ -87,7 +87,10 @@ def test_silent_end_becomes_a_sentence(fake_engine: Engine, step: list, sentence
 def test_killed_engine_leaves_no_partial_output(fake_engine: Engine, tmp_path: Path) -> None:
     output, stranger = tmp_path / "out[1].tif", tmp_path / "other.tif.part"
     stranger.write_text("not ours")
-    steps = [["write", f"{output}.part"], ["write", f"{output}.part.msk"], ["kill", signal.SIGKILL]]
+    parts = tmp_path / ".out[1].tif.parts-x1"
+    parts.mkdir()
+    written = [f"{output}.part", f"{output}.part.msk", str(parts / "0.npy")]
+    steps = [*(["write", name] for name in written), ["kill", signal.SIGKILL]]
     with pytest.raises(EngineError):
         run_job({"output": str(output), "steps": steps}, engine=fake_engine)
     assert list(tmp_path.iterdir()) == [stranger]
