@@ -147,7 +147,7 @@ def evaluate(job: EvaluateJob, on_event: OnEvent = ignore, cancel: CancelToken |
     sources = sources_of(job)
     for number, source in enumerate(sources):
         step = part(on_event, number / len(sources), (number + 1) / len(sources))
-        scene = source if _is_pair(source) else load(source, multiple=int(np.lcm.reduce([8, *job.scales])))
+        scene = source if _is_pair(source) else load(source, job.scales)
         rows += evaluate_scene(scene, job, step, cancel)
     pairs = {_is_pair(source) for source in sources}
     protocol: Protocol = "mixed" if len(pairs) > 1 else "cross-sensor" if True in pairs else "wald"

@@ -246,7 +246,7 @@ class _Run:
     def _scene(self, source: Source) -> FineScene:
         if source in self._cache:
             return self._cache[source]
-        scene = load(source, multiple=int(np.lcm.reduce([8, *self._job.scales])))
+        scene = load(source, self._job.scales)
         kept = sum(kept.lst.nbytes + kept.guidance.nbytes for kept in self._cache.values())
         if kept + scene.lst.nbytes + scene.guidance.nbytes <= CACHE_BYTES:
             self._cache[source] = scene

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from groklst_engine.bands import ROLES, Role
@@ -37,12 +39,13 @@ def roles_in(dataset: Path) -> tuple[Role, ...]:
     return tuple(role for role in ROLES if role in found - {"other"})
 
 
-def load(source: Source, multiple: int = 8) -> FineScene:
-    """Read a scene, its size cut to a multiple of ``multiple``.
+def load(source: Source, scales: Sequence[int] = ()) -> FineScene:
+    """Read a scene, its size cut to a multiple of 8 and of all ``scales``.
 
     Raises:
         InputError: A file cannot be used.
     """
+    multiple = math.lcm(8, *scales)
     if isinstance(source, SceneSource):
         return load_scene(source, multiple)
     return load_chip(source, multiple) if isinstance(source, Chip) else load_sample(source, multiple)

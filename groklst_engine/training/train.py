@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -264,12 +263,11 @@ def _validation(job: TrainJob, normalization: Normalization) -> Validation:
         for source in sources_of(wish)
         if job.dataset is not None or (source.region or source.name) in job.validate_regions
     ]
-    multiple = int(np.lcm.reduce([8, *job.scales]))
 
     def write(file: Path, network: nn.Module) -> None:
         save_weights(file, own_network(network), _card(job, [], normalization))
 
-    scenes = Kept([partial(load, source, multiple) for source in sources], memory_for_scenes())
+    scenes = Kept([partial(load, source, job.scales) for source in sources], memory_for_scenes())
     return Validation(scenes, job.scales, job.validate_every, job.patience, job.device, write, job.output)
 
 
