@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 from qgis.core import Qgis, QgsApplication, QgsMapLayerProxyModel, QgsProject
-from qgis.gui import QgsDockWidget, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.gui import QgsDockWidget, QgsMapLayerComboBox, QgsRasterBandComboBox, QgsScrollArea
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
@@ -19,7 +19,6 @@ from qgis.PyQt.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QTabWidget,
     QVBoxLayout,
@@ -112,7 +111,7 @@ class GroklstDock(QgsDockWidget):
             self._task.cancel()
             self._task = None
 
-    def _make_inputs(self) -> QScrollArea:
+    def _make_inputs(self) -> QgsScrollArea:
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -120,7 +119,7 @@ class GroklstDock(QgsDockWidget):
         for box in (*inputs, self.sensor, self.computation, self.preflight):
             layout.addWidget(box)
         layout.addStretch()
-        area = QScrollArea()
+        area = QgsScrollArea()  # scrolling past a field does not change it
         area.setObjectName("inputsArea")
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidgetResizable(True)

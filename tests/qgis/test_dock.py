@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from docks import choose_method
 from qgis.core import Qgis, QgsProject
-from qgis.gui import QgsCollapsibleGroupBox
-from qgis.PyQt.QtCore import QDateTime, Qt
-from qgis.PyQt.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
+from qgis.gui import QgsCollapsibleGroupBox, QgsScrollArea
+from qgis.PyQt.QtCore import QDateTime, QPoint, QPointF, Qt
+from qgis.PyQt.QtGui import QWheelEvent
+from qgis.PyQt.QtWidgets import QApplication, QComboBox, QLabel, QToolButton, QWidget
 
 from groklst_qgis.choices import parse_steps, parse_workers
 from groklst_qgis.computation_box import ComputationBox
@@ -350,6 +351,26 @@ def test_keyboard_unfolds_what_is_folded(dock: GroklstDock, qtbot: Any, name: st
     folded = box.isCollapsed()
     qtbot.keyClick(button, Qt.Key.Key_Space)
     assert box.isCollapsed() != folded
+
+
+def test_scrolling_past_a_field_does_not_change_it(dock: GroklstDock) -> None:
+    area, combo = dock.findChild(QgsScrollArea, "inputsArea"), dock.method.method_combo
+    before = combo.currentText()
+    for widget in (area.viewport(), combo):
+        middle = QPointF(widget.rect().center())
+        turn = QWheelEvent(
+            middle,
+            QPointF(widget.mapToGlobal(middle.toPoint())),
+            QPoint(),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(widget, turn)
+    assert area.verticalScrollBar().value() > 0
+    assert combo.currentText() == before
 
 
 def test_time_to_choose_is_for_the_automatic_choice(dock: GroklstDock) -> None:
