@@ -151,7 +151,7 @@ def pool(address: str) -> Iterator[Pool]:
     try:
         client = Client(address, timeout=ANSWER)
     except (OSError, ValueError) as error:
-        raise GroklstError(f"No Dask scheduler answers at '{address}': start one, or use local:N.") from error
+        raise GroklstError(f"No Dask scheduler answers at '{address}': start one, or use local:2.") from error
     with client:
         yield Pool(client, own=False)
 
