@@ -12,6 +12,9 @@ from ..training import trainings_folder
 
 _LOSSES = ("smooth-l1", "l1", "charbonnier", "ms-ssim", "degradation", "gradient", "adaptive")
 _NORMALIZATIONS = ("scene", "z-score", "min-max", "none")
+_NORMALIZING = (
+    "How {what} becomes the network's units: by each scene's own statistics, by those of all training scenes, or not"
+)
 
 # As GrokLST's networks were published; else the engine's defaults, with smaller steps where a network knows something.
 _USUAL = {"learning_rate": 2e-3, "weight_decay": 1e-4, "schedule": "one-cycle", "loss": "smooth-l1", "batch": 16}
@@ -34,11 +37,20 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.chip.setToolTip(
             "Side of the pieces that the scenes are cut into and dealt to training, validation and test"
         )
+        self.batch.setToolTip("Crops that make up a step: more of them need more memory and time")
+        self.crop.setToolTip("Side of the random part of a chip that the network sees at once")
         self.loss = _words("trainLoss", _LOSSES)
+        self.loss.setToolTip("How the error is measured that the training makes small")
         self.optimizer = _words("trainOptimizer", ("adamw", "adam", "sgd"))
+        self.optimizer.setToolTip("What makes the loss small; sgd has a momentum of 0.9")
         self.schedule = _words("trainSchedule", ("one-cycle", "cosine-restarts", "constant"))
+        self.schedule.setToolTip(
+            "How the learning rate changes: rises and falls once, falls four times as published with GrokLST, or stays"
+        )
         self.learning_rate = _real("trainRate", 1e-8, 1.0, 2e-3)
+        self.learning_rate.setToolTip("Size of a step at its largest: smaller for weights to fine-tune")
         self.weight_decay = _real("trainDecay", 0.0, 1.0, 1e-4)
+        self.weight_decay.setToolTip("How strongly large weights are held back")
         self.freeze = QgsCheckableComboBox()
         self.freeze.setObjectName("trainFreeze")
         self.freeze.setDefaultText("Nothing")
@@ -49,10 +61,14 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.augment = QCheckBox("Flip, turn and vary the samples")
         self.augment.setObjectName("trainAugment")
         self.augment.setChecked(True)
+        self.augment.setToolTip("Mirror and turn them, vary gain and offset of the bands, and add noise")
         self.validate_every = _whole("trainValidate", 0, 1_000_000, 0, " steps")
         self.validate_every.setSpecialValueText("Ten times in all")
+        self.validate_every.setToolTip("How often the network is scored on the validation split")
         self.seed = _whole("trainSeed", 0, 2_000_000_000, 0)
+        self.seed.setToolTip("Another seed deals, draws and begins otherwise")
         self.device = QComboBox()
+        self.device.setToolTip("Where to train")
         self.device.setObjectName("trainDevice")
         for label, device in (("Fastest", "auto"), ("Processor", "cpu"), ("CUDA", "cuda"), ("Apple GPU", "mps")):
             self.device.addItem(label, device)
@@ -156,10 +172,13 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.batch.setValue(options["batch"])
 
     def _lock(self, normalization: dict[str, Any], locked: bool) -> None:
-        for combo, what in ((self.normalize_lst, "lst"), (self.normalize_guidance, "guidance")):
-            combo.setCurrentText(normalization[what]["mode"])
+        for combo, key, what in (
+            (self.normalize_lst, "lst", "the LST"),
+            (self.normalize_guidance, "guidance", "each guidance band"),
+        ):
+            combo.setCurrentText(normalization[key]["mode"])
             combo.setEnabled(not locked)
-            combo.setToolTip("That of the weights to fine-tune" if locked else "")
+            combo.setToolTip("As the weights to fine-tune know it" if locked else _NORMALIZING.format(what=what))
 
     def _offer_parts(self, parts: list[str]) -> None:
         self.freeze.clear()

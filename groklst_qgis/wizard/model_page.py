@@ -79,6 +79,7 @@ class ModelPage(QWizardPage):
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.preset = QComboBox()
         self.preset.setObjectName("presetCombo")
+        self.preset.setToolTip("Smaller networks learn and compute faster")
         self.further = QCheckBox()
         self.further.setObjectName("furtherBands")
         self.further.setToolTip(

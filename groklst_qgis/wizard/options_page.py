@@ -7,6 +7,7 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -51,6 +52,8 @@ class OptionsPage(QWizardPage):
         self.scale.setToolTip("Coarse pixel divided by fine pixel")
         self.length = QComboBox()
         self.length.setObjectName("trainLength")
+        self.length.setAccessibleName("Length")
+        self.length.setToolTip("A longer training makes a better network, up to a point")
         for label, steps in _LENGTHS:
             self.length.addItem(label, steps)
         self.length.addItem("Other", None)
@@ -88,6 +91,7 @@ class OptionsPage(QWizardPage):
         column.addStretch()
         area = QScrollArea()
         area.setWidgetResizable(True)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it follows the focus of what is in it
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setWidget(body)
         layout = QVBoxLayout(self)

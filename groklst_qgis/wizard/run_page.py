@@ -48,6 +48,7 @@ class RunPage(QWizardPage):
         self.pause_button.setToolTip("Stop and keep what was learned")
         self.resume_button = QPushButton("Resume")
         self.resume_button.setObjectName("trainResumeButton")
+        self.resume_button.setToolTip("Go on where the training stopped")
         self.cancel_button = QPushButton("Cancel training")
         self.cancel_button.setObjectName("trainCancelButton")
         self.cancel_button.setToolTip("Stop and delete what was learned")

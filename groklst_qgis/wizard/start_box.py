@@ -104,6 +104,8 @@ class StartBox(QGroupBox):
                 at = self.combo.count() - 1
                 self.combo.insertItem(at, f"{entry['name']} ({entry['architecture']}; ×{scales})", entry["name"])
                 self.combo.setItemData(at, entry["label"], Qt.ItemDataRole.ToolTipRole)
+        if not self.fine_tuning:
+            self._say("")  # an earlier answer may have been that there is no engine
 
     def _choose(self) -> None:
         self._showing.stop()
