@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from groklst_engine.auto import choose
-from groklst_engine.bands import Role
 from groklst_engine.closed_loop import FEWEST, ClosedLoop
 from groklst_engine.consistency import Correction
 from groklst_engine.errors import Cancelled, InputError, ModelError, OutputError, is_out_of_memory
@@ -21,12 +19,13 @@ from groklst_engine.events import CancelToken, Event, OnEvent, ignore, log, part
 from groklst_engine.inference.device import choose_device
 from groklst_engine.inference.fingerprint import TAG, fingerprint
 from groklst_engine.inference.footprint import tiles_at_once
+from groklst_engine.inference.opening import opened
 from groklst_engine.inference.plan import SMALLEST_CORE, first_core, fitting, plan_tiles
 from groklst_engine.inference.resume import Checkpoint
 from groklst_engine.inference.scene import SceneReader
 from groklst_engine.inference.shared import Shared
 from groklst_engine.inference.tiled import Settings, TiledRun
-from groklst_engine.inputs import GuidanceSource, LstSource
+from groklst_engine.inputs import LstSource
 from groklst_engine.inspection import warnings_of
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods import get_method
@@ -35,8 +34,6 @@ from groklst_engine.methods.base import BuildOptions, Downscaler, MethodSpec
 from groklst_engine.methods.damped import DampedDownscaler
 from groklst_engine.methods.matched import MatchedDownscaler
 from groklst_engine.physics.cross_sensor import registered
-from groklst_engine.physics.derive import derivable
-from groklst_engine.physics.indices import available
 from groklst_engine.physics.registration import Registration
 from groklst_engine.probe import versions
 from groklst_engine.raster import RasterWriter, check_output
@@ -120,7 +117,7 @@ def downscale(job: DownscaleJob, on_event: OnEvent = ignore, cancel: CancelToken
         try:
             run.run(cancel)
         except BaseException as error:
-            run = work.throw(error)
+            run = work.throw(error)  # which may give another with smaller tiles
             continue
         try:
             run = next(work)
@@ -166,7 +163,7 @@ def downscaling(
     if job.method == AUTO:
         choice = choose(job, part(listen, 0.0, CHOOSING), cancel)
         job, spec = job.model_copy(update=choice.fields), get_method(choice.method)
-        on_event = part(on_event, CHOOSING, 1.0)
+        on_event = part(on_event, CHOOSING, 1.0)  # for ``listen``, too
     with opened(job, spec, shared) as scene:
         reader = scene.reader
         for sentence in warnings_of(reader):
@@ -252,40 +249,6 @@ def _continued(job: DownscaleJob, spec: MethodSpec) -> Iterator[Checkpoint]:
     checkpoint.clear()
 
 
-@contextmanager
-def opened(job: DownscaleJob, spec: MethodSpec, shared: Shared | None = None) -> Iterator[SceneReader]:
-    """The inputs of a job, as its method wants them.
-
-    Raises:
-        InputError: One cannot be used.
-    """
-    with (
-        AlignedReader(job.lst, job.guidance if spec.guided else (), job.scale, job.mask) as reader,
-        _emissivity(job) as emissivity,
-    ):
-        overpass = job.overpass or (reader.lst.product.acquired if reader.lst.product else None)
-        yield SceneReader(reader, _derived(job, spec, reader, overpass), overpass, emissivity, shared)
-
-
-@contextmanager
-def _emissivity(job: DownscaleJob) -> Iterator[AlignedReader | None]:
-    """The LST with the emissivity as its guidance, where the correction wants it."""
-    if job.emissivity is None or job.domain == "temperature":
-        yield None
-        return
-    source = GuidanceSource(path=job.emissivity, roles=("other",))
-    with AlignedReader(job.lst, (source,), job.scale) as reader:
-        yield reader
-
-
-def _derived(job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, overpass: datetime | None) -> tuple[Role, ...]:
-    """Guidance to derive: what the job asks for, and what a network wants and can't make itself."""
-    if not spec.guided:
-        return ()
-    wanted = set(spec.roles) & (derivable(reader.roles, overpass, reader.pair.fine.on_earth) - available(reader.roles))
-    return (*job.derive, *sorted(wanted))
-
-
 def _writer(
     job: DownscaleJob, spec: MethodSpec, reader: AlignedReader, checkpoint: Checkpoint, asked: str
 ) -> RasterWriter:
@@ -314,7 +277,7 @@ def _calibration(job: DownscaleJob, on_event: OnEvent, cancel: CancelToken) -> C
     """What the closed loop tells of the method's errors; None where the scene is too small for it."""
     progress(on_event, 0.9, "Finding out how far the result can be trusted")
     try:
-        with ClosedLoop(job, cancel, FEWEST) as loop:
+        with ClosedLoop(job, cancel, at_least=FEWEST) as loop:
             return calibrate(loop, job.method, job.scale, job.detail)
     except InputError as error:
         warn(on_event, f"No standard error can be given. {error}")

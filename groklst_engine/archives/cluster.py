@@ -25,11 +25,12 @@ from groklst_engine.archives.archive import ArchiveProgress
 from groklst_engine.errors import GroklstError, OutputError
 from groklst_engine.events import CancelToken, ignore, progress
 from groklst_engine.inference.fingerprint import is_done
+from groklst_engine.inference.opening import opened
 from groklst_engine.inference.series import downscale_series
 from groklst_engine.inference.tiled import Settings, TiledRun, TileRun
 from groklst_engine.jobs import ArchiveJob, DownscaleJob
 from groklst_engine.methods import get_method
-from groklst_engine.predict import DownscaleResult, opened
+from groklst_engine.predict import DownscaleResult
 from groklst_engine.raster import Floats
 from groklst_engine.tiles import TilePlan
 from groklst_engine.worker import describe
