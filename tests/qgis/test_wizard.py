@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
-from qgis.PyQt.QtWidgets import QMessageBox
+from qgis.PyQt.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QMessageBox
 from wizards import add_scene, choose_model, go_to_options, layer, train, wait_for
 
 from groklst_qgis.engine import EngineProcess
@@ -152,6 +152,10 @@ def test_presets_set_the_published_options(wizard: TrainingWizard, qtbot: Any) -
             "Crops of 128 pixels do not fit into chips of 64: make them smaller.",
         ),
         (lambda o: o.scale.setCurrentText("32"), "A crop of 64 pixels holds too few coarse pixels of ×32."),
+        (
+            lambda o: o.advanced.chip.setValue(70),
+            "Chips of 70 pixels are no multiple of 4, as the scale needs it: choose 68",
+        ),
         (lambda o: o.advanced.folder.setFilePath("here"), "The folder of trainings is not complete: choose one."),
     ],
 )
@@ -165,6 +169,16 @@ def test_what_speaks_against_the_options_is_said(
     change(wizard.options)
     assert not wizard.options.isComplete()
     assert wizard.options.reasons.text().startswith(reason)
+
+
+def test_chips_and_crops_follow_the_scale(wizard: TrainingWizard, qtbot: Any) -> None:
+    go_to_options(wizard, qtbot)
+    options = wizard.options
+    options.scale.setCurrentText("3")
+    assert (options.advanced.chip.value(), options.advanced.crop.value()) == (63, 63)
+    options.scale.setCurrentText("5, 8")
+    assert options.advanced.chip.value() == 80, "the least multiple of 40 that is large enough"
+    assert options.isComplete()
 
 
 def test_weights_that_cannot_be_scored_are_kept(wizard: TrainingWizard, qtbot: Any) -> None:
@@ -302,3 +316,16 @@ def test_pages_are_in_order(wizard: TrainingWizard) -> None:
         page = wizard.page(number)
         assert page.title()
         assert page.subTitle()
+
+
+def test_fields_have_names_and_tooltips(wizard: TrainingWizard, qtbot: Any) -> None:
+    go_to_options(wizard, qtbot)
+    kinds = (QComboBox, QAbstractSpinBox)
+    advanced = wizard.options.advanced
+    for page in (wizard.data, wizard.model, wizard.options):
+        labelled = [label.buddy() for label in page.findChildren(QLabel) if label.buddy() is not None]
+        for field in (field for kind in kinds for field in page.findChildren(kind)):
+            assert field.accessibleName() or field in labelled, field.objectName()
+    for field in (field for kind in kinds for field in advanced.findChildren(kind)):
+        if field.parentWidget() is advanced:
+            assert field.toolTip(), field.objectName()
