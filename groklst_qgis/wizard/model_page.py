@@ -71,6 +71,7 @@ class ModelPage(QWizardPage):
         self.list.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.card = QTextBrowser()
         self.card.setObjectName("startCard")
+        self.card.setPlaceholderText("The model card of the weights is shown here.")
         self.card.setAccessibleName("Model card of the weights to fine-tune")
         self.about = QLabel()
         self.about.setObjectName("modelAbout")

@@ -28,6 +28,7 @@ from .model_page import ModelPage
 from .speed import SpeedLabel
 
 _LENGTHS = (("Short, to try", 500), ("Usual", 2000), ("Long", 10_000))
+_SUBTITLE = "The usual options suit most data."
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -42,7 +43,7 @@ class OptionsPage(QWizardPage):
     def __init__(self, data: DataPage, model: ModelPage) -> None:
         super().__init__()
         self.setTitle("Options")
-        self.setSubTitle("The usual options suit most data.")
+        self.setSubTitle(_SUBTITLE)
         self._data = data
         self._model = model
         self._prepared_for: tuple[Any, ...] = ()
@@ -219,10 +220,12 @@ class OptionsPage(QWizardPage):
     def _fit_to_network(self, model: dict[str, Any], preset: str | None) -> None:
         start = self._model.start
         if start.card is None:
+            self.setSubTitle(_SUBTITLE)
             self.advanced.fit_to_network(preset)
             self._offer_scales([2, 4, 8] if model["several_scales"] else model["scales"], model, "4")
             self.name.setText(self._free_name(model["name"].lower()))
         else:
+            self.setSubTitle(f"Fine-tuning of {start.name}, with the scales and the normalisation that it knows.")
             self.advanced.fit_to_weights(start.card, start.parts)
             self._offer_scales(start.card["scales"], model, "")
             stem = re.sub(r"[^a-z0-9._-]", "-", start.name.lower()).lstrip("._-")

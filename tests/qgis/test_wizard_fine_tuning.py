@@ -71,6 +71,7 @@ def test_network_and_options_follow_from_the_weights(at_network: TrainingWizard,
     qtbot.waitUntil(lambda: page.speed.seconds is not None)
     at_network.next()
     options = at_network.options
+    assert options.subTitle() == "Fine-tuning of groklst-small, with the scales and the normalisation that it knows."
     assert [options.scale.itemText(i) for i in range(options.scale.count())] == ["2, 3, 4, 8", "2", "3", "4", "8"]
     assert not options.scale.isEditable()
     assert (options.advanced.chip.value(), options.advanced.crop.value()) == (48, 48), "multiples of 24"
@@ -136,6 +137,7 @@ def test_a_file_is_fine_tuned_as_it_was_normalised(at_network: TrainingWizard, q
     at_network.back()
     at_network.model.start.combo.setCurrentIndex(0)
     at_network.next()
+    assert at_network.options.subTitle() == "The usual options suit most data."
     assert advanced.normalize_lst.isEnabled()
     assert learn_job(at_network)["normalize_lst"] == "scene"
     assert at_network.options.scale.currentText() == "4"
