@@ -14,8 +14,8 @@ from ..question import Question
 _SUFFIX = ".safetensors"
 _RANDOM, _FILE = "", None  # what the list's first and last item hold; the others hold names of weights
 _PURPOSE = (
-    "Weights that have learned from other scenes can be fine-tuned to your sensor and landscape, with fewer scenes and "
-    "steps than random weights need; the last page says whether it has helped."
+    "Fine-tuning adapts weights that have learned from other scenes to your sensor and landscape; the last page says "
+    "whether it has helped."
 )
 
 
