@@ -18,7 +18,7 @@ _NORMALIZING = (
 
 # As GrokLST's networks were published; else the engine's defaults, with smaller steps where a network knows something.
 _USUAL = {"learning_rate": 2e-3, "weight_decay": 1e-4, "schedule": "one-cycle", "loss": "smooth-l1", "batch": 16}
-_FINE_TUNED = {**_USUAL, "learning_rate": 2e-4}
+_FINE_TUNED = {**_USUAL, "learning_rate": 1e-3}
 _PUBLISHED = {"learning_rate": 1e-4, "weight_decay": 1e-5, "schedule": "cosine-restarts", "loss": "l1", "batch": 4}
 
 

@@ -75,7 +75,7 @@ def test_network_and_options_follow_from_the_weights(at_network: TrainingWizard,
     assert [options.scale.itemText(i) for i in range(options.scale.count())] == ["2, 3, 4, 8", "2", "3", "4", "8"]
     assert not options.scale.isEditable()
     assert (options.advanced.chip.value(), options.advanced.crop.value()) == (48, 48), "multiples of 24"
-    assert options.advanced.learning_rate.value() == 2e-4
+    assert options.advanced.learning_rate.value() == 1e-3
     assert options.isComplete()
     name, folder, (prepare, learn, score) = options.jobs()
     assert (name, folder) == ("groklst-small-tuned", tmp_path / "trainings" / "groklst-small-tuned")
