@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drive import Drive
 from qgis.gui import QgsCollapsibleGroupBox
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QScrollArea, QSpinBox, QTextBrowser, QWizard
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QScrollArea, QSpinBox, QTextBrowser, QTreeWidget, QWizard
 from scenarios import steps, train
 
 WEIGHTS = "groklst-small"
@@ -32,6 +32,7 @@ def choose_weights(drive: Drive, wizard: QWizard) -> None:
     """Those that come with GrokLST."""
     start = drive.find(QComboBox, "startCombo", wizard)
     drive.wait(lambda: start.findData(WEIGHTS) > 0, "the weights", 60)
+    drive.wait(drive.find(QTreeWidget, "modelList", wizard).topLevelItemCount, "the networks", 60)
     drive.screenshot("random")
     drive.choose(start, start.itemText(start.findData(WEIGHTS)))
     assert not wizard.button(QWizard.WizardButton.NextButton).isEnabled(), "the card has not been read"
