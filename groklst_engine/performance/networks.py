@@ -42,6 +42,12 @@ ROLES: tuple[Role, ...] = ("blue", "green", "red", "nir", "swir1", "swir2", "ndv
 ENOUGH = 3.0
 """Seconds after which a form of a network is not timed again."""
 
+PRODUCT_ON_CPU, PRODUCT_ON_GPU = 2048, 8192
+"""Rows and columns of matrices whose product shows what a device can do."""
+
+PRODUCTS = 5
+"""How often it is timed; the shortest counts."""
+
 TABLE = Table(
     "Networks",
     "One forward pass. *Published way*: float32, as PyTorch builds a network; *float32* and *bf16*: as the engine "
@@ -49,8 +55,9 @@ TABLE = Table(
     "turns, the shortest counts. *Error*: root mean square difference of bf16 from float32 on a "
     "generated scene. Networks of the zoo have random weights (seed 0) and their published size; their error is "
     "what it would be if the output varied as much as the scene. *Runs in*: what the engine takes by itself where "
-    f"the processor is fast in bfloat16: float32 when bf16 differs by more than {BOUND} K, or is known to. *Peak*: of "
-    "a process that does one pass in float32, libraries included.",
+    f"the processor is fast in bfloat16: float32 when bf16 differs by more than {BOUND} K, or is known to. "
+    "*TFLOP/s*: of the bf16 pass, by the clock; *÷ product*: by that of a bare product of large bf16 matrices just "
+    "after it. *Peak*: of a process that does one pass in float32, libraries included.",
     (
         Column("network", "network"),
         Column("weights", "weights"),
@@ -64,6 +71,8 @@ TABLE = Table(
         Column("error", "error (K)", 4),
         Column("runs_in", "runs in"),
         Column("megapixels", "Mpx/s by the clock", 2),
+        Column("bf16_teraflops", "bf16 TFLOP/s", 3),
+        Column("bf16_share", "÷ product", 2),
         Column("peak_gigabytes", "peak (GB)", 2),
         Column("gpu_gigabytes", "GPU (GB)", 2),
     ),
@@ -170,8 +179,7 @@ def forward_pass(
 
     def run(form: nn.Module) -> Tensor:
         fine: Tensor = form(lst, guidance)
-        if there.type != "cpu":
-            torch.get_device_module(there).synchronize()
+        _synchronize(there)
         return fine
 
     with (
@@ -199,6 +207,7 @@ def forward_pass(
                 break
     clock = "cpu" if there.type == "cpu" else "seconds"
     seconds = {form: min(getattr(cost, clock) for cost in found) for form, found in costs.items()}
+    teraflops = counter.get_total_flops() / min(cost.seconds for cost in costs["bf16"]) / 1e12
     runs_in = "bf16" if spec.bf16_ok and error <= BOUND else "float32"
     return {
         "network": name,
@@ -213,9 +222,30 @@ def forward_pass(
         "error": error,
         "runs_in": runs_in,
         "megapixels": batch * side**2 / 1e6 / min(cost.seconds for cost in costs[runs_in]),
+        "bf16_teraflops": teraflops,
+        "bf16_share": teraflops / product_teraflops(there),
         "peak_gigabytes": peak / 1e9,
         "gpu_gigabytes": None if gpu is None else gpu / 1e9,
     }
+
+
+def product_teraflops(device: torch.device) -> float:
+    """How fast a device multiplies large matrices in bfloat16, by the clock: what a network is compared with."""
+    side = PRODUCT_ON_CPU if device.type == "cpu" else PRODUCT_ON_GPU
+    factor = torch.ones(side, side, dtype=torch.bfloat16, device=device)
+
+    def multiply() -> None:
+        factor @ factor
+        _synchronize(device)
+
+    with kept_memory():
+        multiply()
+        return 2 * side**3 / min(cost_of(multiply)[0].seconds for _ in range(PRODUCTS)) / 1e12
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.get_device_module(device).synchronize()
 
 
 def _inputs(

@@ -53,6 +53,7 @@ def test_a_forward_pass() -> None:
         assert min(row[f"{form}_seconds"] for form in FORMS) > 0
         assert row["gain"] == pytest.approx(row["published_seconds"] / row["bf16_seconds"])
         assert row["megapixels"] > 0
+        assert min(row["bf16_teraflops"], row["bf16_share"]) > 0
         assert row["peak_gigabytes"] > 0.1
     assert 0 < small["error"] <= BOUND
     assert (small["runs_in"], srcnn["runs_in"]) == ("bf16", "float32")  # whose spec says that bfloat16 costs too much
