@@ -37,7 +37,7 @@ Trains a network by Wald's protocol: it learns to make fine scenes of their own 
 all scenes have. Known roles: {", ".join(LABELS)}.
 <b>Scales</b>: with commas between; most networks take one only.
 <b>Weights to start from</b>: fine-tune these, a name or a file. Network and bands are theirs, further guidance bands \
-come behind; take a smaller learning rate, such as 0.0002. Scales must be among theirs.
+come behind; take a smaller learning rate, such as 0.001. Scales must be among theirs.
 <b>Parameters to freeze</b>: beginnings of their names, with commas between, e.g. stem.
 <b>Go on</b>: where a training with the same options and output was interrupted.
 
