@@ -48,6 +48,9 @@ DERIVED = {
     "albedo": Derived("Albedo", ("blue", "red", "nir", "swir1", "swir2")),
 }
 
+INDICES = ("ndvi", "ndwi", "ndbi", "savi", "albedo")
+"""Those that a network which knows them gets without being asked for, where their bands are there."""
+
 
 def check_derived(derived: list[str], roles: set[str]) -> None:
     """See that guidance can be derived.

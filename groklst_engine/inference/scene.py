@@ -104,7 +104,7 @@ class SceneReader:
 
         def read() -> tuple[Tensor, Tensor]:
             guidance = torch.from_numpy(self._derivation.read_guidance(window))[None]
-            return guidance, torch.isfinite(guidance).all(1, keepdim=True)
+            return guidance, ~guidance.isnan().any(1, keepdim=True)
 
         guidance, known = self._once((window,), read)
         if bool(known.all()):

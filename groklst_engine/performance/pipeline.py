@@ -26,11 +26,11 @@ KERNELS = {"nearest": "nearest", "bilinear": "bilinear", "bicubic": "cubic"}
 TABLE = Table(
     "Pipeline",
     "A run from files to a file, each in a process of its own. *Bare*: the computation of all its tiles by "
-    f"the median of {2 * FORWARDS} computations of an inner one, which is in memory already, half of them before the "
-    "run and half of them after it. *÷ bare*: what reading, correcting, comparing and writing add. *CPU ÷ bare*: the "
-    "same in processor time, which other programs on the machine disturb less. *With halo*: pixels that are read for "
-    "each that is kept; GrokLST's own networks convolve fewer. *GDAL's warp* writes the same kind of file from the "
-    "same input, by turns with ours. Medians of the rounds.",
+    f"the median of {2 * FORWARDS} computations of an inner one, which is in memory already, as is what they need "
+    "of it; half of them are made before the run and half of them after it. *÷ bare*: what reading, correcting, "
+    "comparing and writing add. *CPU ÷ bare*: the same in processor time, which other programs on the machine disturb "
+    "less. *With halo*: pixels that are read for each that is kept; GrokLST's own networks convolve fewer. *GDAL's "
+    "warp* writes the same kind of file from the same input, by turns with ours. Medians of the rounds.",
     (
         Column("method", "method"),
         Column("size", "output (px)"),

@@ -13,6 +13,7 @@ from rasterio.warp import Resampling, reproject
 
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.grid import CoarseWindow, Grid
+from groklst_engine.inference.heap import kept_memory
 from groklst_engine.inference.tiled import TiledRun
 from groklst_engine.jobs import DownscaleJob
 from groklst_engine.methods.base import Batch
@@ -105,11 +106,16 @@ def _inner(run: TiledRun) -> Batch | None:
 
 
 def _forwards(run: TiledRun, batch: Batch | None, times: int, cancel: CancelToken) -> list[Cost]:
-    """What the bare computation of a batch costs, again and again."""
+    """What the bare computation of a batch costs, again and again, with the memory of the one before."""
+    if batch is None:
+        return []
     costs: list[Cost] = []
-    while batch is not None and len(costs) < times:
-        cancel.check()
-        costs.append(cost_of(partial(run.settings.method, batch))[0])
+    compute = partial(run.settings.method, batch)
+    with kept_memory():
+        compute()
+        while len(costs) < times:
+            cancel.check()
+            costs.append(cost_of(compute)[0])
     return costs
 
 

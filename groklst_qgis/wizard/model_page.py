@@ -24,6 +24,7 @@ from qgis.PyQt.QtWidgets import (
     QWizardPage,
 )
 
+from ..choices import DERIVED, INDICES
 from ..question import Question
 from ..roles import LABELS
 from .data_page import DataPage
@@ -33,15 +34,6 @@ from .start_box import StartBox
 _MODEL = Qt.ItemDataRole.UserRole
 _FIRST_CHOICE = "guided-residual"
 _COLUMNS = ("Network", "Guidance", "Parameters (M)", "Scales", "Published")
-
-# What training computes where a scene has the bands (groklst_engine/physics/indices.py).
-_INDICES = {
-    "ndvi": {"red", "nir"},
-    "ndwi": {"green", "nir"},
-    "ndbi": {"nir", "swir1"},
-    "savi": {"red", "nir"},
-    "albedo": {"blue", "red", "nir", "swir1", "swir2"},
-}
 
 
 class ModelPage(QWizardPage):
@@ -230,7 +222,7 @@ class ModelPage(QWizardPage):
     def _served_roles(self) -> list[str]:
         """Bands of the weights to fine-tune that the scenes have, or that are computed from theirs."""
         have = set(self._data.roles())
-        computed = {index for index, bands in _INDICES.items() if bands <= have}
+        computed = {index for index in INDICES if have.issuperset(DERIVED[index].bands)}
         return [role for role in (self.start.card or {}).get("roles", ()) if role in have | computed]
 
     def _unknown_roles(self) -> list[str]:

@@ -121,6 +121,8 @@ def test_choices_are_the_engines() -> None:
         listed = re.search(rf"^{name} = Literal\[(.*)\]$", source, re.MULTILINE)
         assert listed
         assert set(re.findall(r"[\w-]+", listed[1])) == set(known), name
+    indices = (engine / "physics" / "indices.py").read_text("utf-8")
+    assert set(re.findall(r'^    "(\w+)": Index\(', indices, re.MULTILINE)) == set(choices.INDICES)
     assert f'Cluster = Annotated[str, Field(pattern=r"{choices.CLUSTER}")]' in inputs
 
 
