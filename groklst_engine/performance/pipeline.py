@@ -17,20 +17,16 @@ from groklst_engine.performance.runs import job_document, measured_run, measured
 from groklst_engine.performance.scenes import write_inputs
 from groklst_engine.performance_jobs import BenchJob
 
-FORWARDS = 3
-"""Bare computations of a batch before a run, and after it."""
-
 KERNELS = {"nearest": "nearest", "bilinear": "bilinear", "bicubic": "cubic"}
 """Our interpolations, and what GDAL calls them."""
 
 TABLE = Table(
     "Pipeline",
-    "A run from files to a file, each in a process of its own. *Bare*: the computation of all its tiles by "
-    f"the median of {2 * FORWARDS} computations of an inner one, which is in memory already, as is what they need "
-    "of it; half of them are made before the run and half of them after it. *÷ bare*: what reading, correcting, "
-    "comparing and writing add. *CPU ÷ bare*: the same in processor time, which other programs on the machine disturb "
-    "less. *With halo*: pixels that are read for each that is kept; GrokLST's own networks convolve fewer. *GDAL's "
-    "warp* writes the same kind of file from the same input, by turns with ours. Medians of the rounds.",
+    "A run from files to a file, each in a process of its own. *Bare*: the computation of all its tiles by itself, "
+    "inputs and memory being at hand, by one tile of each shape, before and after the run. *÷ bare*: what preparing, "
+    "reading, correcting, comparing and writing add. *CPU ÷ bare*: the same in processor time, which other programs "
+    "disturb less. *With halo*: pixels that are read for each that is kept; GrokLST's own networks convolve fewer. "
+    "*GDAL's warp* writes the same kind of file from the same input, by turns with ours. Medians of the rounds.",
     (
         Column("method", "method"),
         Column("size", "output (px)"),
@@ -64,7 +60,7 @@ def measure(job: BenchJob, folder: Path, on_event: OnEvent, cancel: CancelToken)
         ours: list[Row] = []
         gdal: list[Row] = []
         for share in rounds(job.rounds, of_case):
-            run = {"document": document, "forwards": FORWARDS, "threads": threads}
+            run = {"document": document, "bare": True, "threads": threads}
             ours.append(apart(measured_run, run, share, cancel))
             if name in KERNELS:
                 gdal.append(apart(measured_warp, {**warp, "kernel": KERNELS[name]}, share, cancel))

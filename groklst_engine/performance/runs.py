@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,21 @@ def job_document(job: BenchJob, inputs: Inputs, method: str, output: Path, date:
 
 
 def measured_run(
-    *, document: str, forwards: int = 0, threads: int | None = None, on_event: OnEvent, cancel: CancelToken
+    *, document: str, bare: bool = False, threads: int | None = None, on_event: OnEvent, cancel: CancelToken
 ) -> dict[str, Any]:
     """Do a run.
 
     Args:
         document: The job, as JSON.
-        forwards: How often one batch of its tiles is computed by itself before, and how often after the run.
+        bare: Whether to measure the computation of its tiles by itself, before the run and after it.
         threads: Of PyTorch; None leaves them.
         on_event: Told about progress.
         cancel: Looked at after every tile.
 
     Returns:
         ``seconds`` and ``cpu`` of the whole run, ``setup`` seconds before its first tile, ``bare`` seconds of the
-        computation of as many pixels, ``tiles``, their ``side``, pixels read ``with_halo`` for each that is kept,
-        and gigabytes at the highest.
+        computation of its tiles, ``tiles``, their ``side``, pixels read ``with_halo`` for each that is kept, and
+        gigabytes at the highest.
 
     Raises:
         GroklstError: As ``downscale()``.
@@ -66,25 +66,24 @@ def measured_run(
         torch.set_num_threads(threads)
     work = downscaling(job, on_event, cancel)
     setup, run = cost_of(lambda: next(work))
-    batch = _inner(run) if forwards else None
-    times = _forwards(run, batch, forwards, cancel)
+    kinds = _kinds(run) if bare else []
+    before = _bare(run, kinds, cancel)
 
     def finish() -> None:
         run.run(cancel)
         next(work, None)
 
     rest, _ = cost_of(finish)
-    times += _forwards(run, batch, forwards, cancel)
+    computing = before + _bare(run, kinds, cancel)
     pixels = sum(_pixels(tile.read) for tile in run.plan)
-    batches = 0.0 if batch is None else pixels / batch.lst.numel()  # tiles at the raster's rim are smaller
     gpu = peak_of_gpu()
     whole = setup + rest
     return {
         "seconds": whole.seconds,
         "cpu": whole.cpu,
         "setup": setup.seconds,
-        "bare": batches * statistics.median(cost.seconds for cost in times) if times else None,
-        "bare_cpu": batches * statistics.median(cost.cpu for cost in times) if times else None,
+        "bare": computing.seconds / 2 if bare else None,
+        "bare_cpu": computing.cpu / 2 if bare else None,
         "tiles": len(run.plan),
         "side": run.plan.core * job.scale,
         "with_halo": pixels / (run.plan.height * run.plan.width),
@@ -94,29 +93,27 @@ def measured_run(
     }
 
 
-def _inner(run: TiledRun) -> Batch | None:
-    """A batch of the largest tiles: those with a halo on all sides, if there are any."""
-    largest: Batch | None = None
+def _kinds(run: TiledRun) -> list[tuple[Batch, int]]:
+    """A batch of each shape and margins, and how many there are: tiles at the raster's rim are unlike others."""
+    found: dict[Hashable, tuple[Batch, int]] = {}
     for batch in (work.batch for work in run.read() if work.batch is not None):
-        if largest is None or batch.lst.numel() > largest.lst.numel():
-            largest = batch
-        if largest.lst.shape[-2:] == run.plan.side:
-            break
-    return largest
+        kind = batch.lst.shape, batch.spare
+        first, count = found.get(kind, (batch, 0))
+        found[kind] = first, count + 1
+    return list(found.values())
 
 
-def _forwards(run: TiledRun, batch: Batch | None, times: int, cancel: CancelToken) -> list[Cost]:
-    """What the bare computation of a batch costs, again and again, with the memory of the one before."""
-    if batch is None:
-        return []
-    costs: list[Cost] = []
-    compute = partial(run.settings.method, batch)
+def _bare(run: TiledRun, kinds: list[tuple[Batch, int]], cancel: CancelToken) -> Cost:
+    """What computing all batches costs by itself, inputs and memory being at hand."""
+    total = Cost(0.0, 0.0)
     with kept_memory():
-        compute()
-        while len(costs) < times:
+        for batch, count in kinds:
             cancel.check()
-            costs.append(cost_of(compute)[0])
-    return costs
+            compute = partial(run.settings.method, batch)
+            compute()
+            cost, _ = cost_of(compute)
+            total += Cost(count * cost.seconds, count * cost.cpu)
+    return total
 
 
 def _pixels(window: CoarseWindow) -> int:
