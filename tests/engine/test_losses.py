@@ -21,7 +21,7 @@ from groklst_engine.models.zoo import create_model
 from groklst_engine.training.distribution import Group
 from groklst_engine.training.learning import UNCORRECTED, learn
 from groklst_engine.training.schedules import Schedule
-from groklst_engine.training_jobs import TrainJob
+from groklst_engine.training_jobs import TrainingRecipe, TrainJob
 
 SCALE = 4
 
@@ -177,7 +177,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_the_job_names_every_loss_and_the_same_default() -> None:
-    assert all(name in str(TrainJob.__doc__) for name in LOSSES)
+    assert all(name in str(TrainingRecipe.__doc__) for name in LOSSES)
     assert TrainJob.model_fields["loss"].default == Schedule(1, 1e-3, 0.0, {2: 1.0}, 0).loss == "smooth-l1"
 
 
