@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -133,22 +134,25 @@ def tensor_names(path: Path) -> list[str]:
     Raises:
         ModelError: The file is missing or damaged.
     """
+    with _safetensors(path) as file:
+        return list(file.keys())
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            return list(file.keys())
+            yield file
     except (OSError, SafetensorError) as error:
         raise ModelError(f"The weights file '{path}' is missing or damaged: get it again.") from error
 
 
 def _open(path: Path, *, with_tensors: bool = False) -> tuple[ModelCard, dict[str, Tensor]]:
     tensors: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if with_tensors:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"The weights file '{path}' is missing or damaged: get it again.") from error
+    with _safetensors(path) as file:
+        metadata = file.metadata() or {}
+        if with_tensors:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     if _CARD not in metadata or _HASH not in metadata:
         raise ModelError(f"The weights file '{path}' has no GrokLST model card: give a file made by `groklst train`.")
     if with_tensors and _digest(metadata[_CARD], tensors) != metadata[_HASH]:

@@ -1,4 +1,4 @@
-"""A part of the dock that is folded away: what a first result does not need."""
+"""A part of a form that is folded away: what a first result does not need."""
 
 from __future__ import annotations
 

@@ -32,6 +32,12 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
     return network
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has computed all that it was given."""
+    if device.type != "cpu":
+        torch.get_device_module(device).synchronize()
+
+
 class Transfer:
     """Brings tensors to a device while it computes with others; elsewhere than on a CUDA GPU it is plain ``to``.
 

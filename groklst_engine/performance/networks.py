@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,10 @@ from torch.nn.functional import avg_pool2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from groklst_engine.bands import Role
-from groklst_engine.data.synthetic import synthetic_scene
 from groklst_engine.errors import ModelError
 from groklst_engine.events import CancelToken, OnEvent
 from groklst_engine.inference.compiling import Compiled
-from groklst_engine.inference.device import choose_device, placed
+from groklst_engine.inference.device import choose_device, placed, synchronize
 from groklst_engine.inference.fusion import without_batch_norm
 from groklst_engine.inference.heap import kept_memory
 from groklst_engine.inference.pipeline import stoppable
@@ -33,6 +32,7 @@ from groklst_engine.normalize import in_units
 from groklst_engine.performance.cost import Cost, cost_of, peak_memory, peak_of_gpu
 from groklst_engine.performance.page import Column, Table
 from groklst_engine.performance.process import Row, apart_or_left_out, in_turn
+from groklst_engine.performance.scenes import generated_scene
 from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.weights import ModelCard, load_weights, save_weights, shipped_weights, user_weights
 
@@ -179,7 +179,7 @@ def forward_pass(
 
     def run(form: nn.Module) -> Tensor:
         fine: Tensor = form(lst, guidance)
-        _synchronize(there)
+        synchronize(there)
         return fine
 
     with (
@@ -236,29 +236,22 @@ def product_teraflops(device: torch.device) -> float:
 
     def multiply() -> None:
         factor @ factor
-        _synchronize(device)
+        synchronize(device)
 
     with kept_memory():
         multiply()
         return 2 * side**3 / min(cost_of(multiply)[0].seconds for _ in range(PRODUCTS)) / 1e12
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.get_device_module(device).synchronize()
-
-
 def _inputs(
     wanted: tuple[Role, ...], side: int, scale: int, batch: int, cancel: CancelToken
 ) -> tuple[Tensor, Tensor | None, float]:
     """LST and guidance of a generated scene in standard deviations, and the LST's standard deviation in kelvin."""
-    land = synthetic_scene(size=side, seed=0)
-    fine, *bands = (torch.from_numpy(values)[None, None] for values in (land.lst, *land.guidance.values()))
-    whole = Batch(avg_pool2d(fine, scale), torch.cat(bands, dim=1), torch.ones_like(fine, dtype=torch.bool))
-    roles = cast(tuple[Role, ...], tuple(land.guidance))
-    of_lst, of_guidance = scene_normalizers(Scene((whole,), roles, scale), wanted, cancel)
+    land = generated_scene(side)
+    whole = Batch(avg_pool2d(land.lst, scale), land.guidance, torch.ones_like(land.lst, dtype=torch.bool))
+    of_lst, of_guidance = scene_normalizers(Scene((whole,), land.roles, scale), wanted, cancel)
     lst = of_lst.apply(whole.lst).repeat(batch, 1, 1, 1)
     kelvin = of_lst.scale[0]
     if not wanted:
         return lst, None, kelvin
-    return lst, channels(whole.guidance, roles, wanted, of_guidance).repeat(batch, 1, 1, 1), kelvin
+    return lst, channels(whole.guidance, land.roles, wanted, of_guidance).repeat(batch, 1, 1, 1), kelvin

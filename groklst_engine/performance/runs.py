@@ -106,13 +106,13 @@ def _kinds(run: TiledRun) -> list[tuple[Batch, int]]:
 def _bare(run: TiledRun, kinds: list[tuple[Batch, int]], cancel: CancelToken) -> Cost:
     """What computing all batches costs by itself, inputs and memory being at hand."""
     total = Cost(0.0, 0.0)
-    with kept_memory():
-        for batch, count in kinds:
-            cancel.check()
-            compute = partial(run.settings.method, batch)
+    for batch, count in kinds:
+        cancel.check()
+        compute = partial(run.settings.method, batch)
+        with kept_memory():
             compute()
             cost, _ = cost_of(compute)
-            total += Cost(count * cost.seconds, count * cost.cpu)
+        total += Cost(count * cost.seconds, count * cost.cpu)
     return total
 
 

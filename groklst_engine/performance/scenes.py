@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import rasterio
+import torch
+from rasterio.crs import CRS
 from rasterio.windows import Window
 
+from groklst_engine.bands import Role
+from groklst_engine.data.dataset import FineScene
 from groklst_engine.data.synthetic import SyntheticScene, synthetic_scene, write_scene
 from groklst_engine.errors import OutputError
 from groklst_engine.events import CancelToken
+from groklst_engine.grid import Grid
 from groklst_engine.raster import THREADS
 
 BASE = 512
@@ -32,6 +38,15 @@ class Inputs:
 
     lsts: tuple[Path, ...]
     guidance: tuple[Path, ...]
+
+
+def generated_scene(side: int) -> FineScene:
+    """A scene of ``side`` fine pixels, with all guidance, in memory."""
+    land = synthetic_scene(size=side, seed=0)
+    lst, *bands = (torch.from_numpy(values)[None, None] for values in (land.lst, *land.guidance.values()))
+    roles = cast(tuple[Role, ...], tuple(land.guidance))
+    grid = Grid(CRS.from_user_input(land.crs), land.transform, side, side)
+    return FineScene("generated", "generated", lst, torch.cat(bands, dim=1), roles, grid)
 
 
 def landscape(side: int, scale: int) -> SyntheticScene:

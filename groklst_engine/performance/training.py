@@ -7,18 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import torch
-from rasterio.crs import CRS
 from torch import Tensor, nn
 
-from groklst_engine.bands import Role
-from groklst_engine.data.dataset import FineScene, training_scene
+from groklst_engine.data.dataset import training_scene
 from groklst_engine.data.sampling import SceneSampler
-from groklst_engine.data.synthetic import synthetic_scene
 from groklst_engine.events import CancelToken, OnEvent
-from groklst_engine.grid import Grid
 from groklst_engine.inference.device import choose_device, placed
 from groklst_engine.inputs import Device
 from groklst_engine.models.spec import ModelSpec
@@ -27,6 +23,7 @@ from groklst_engine.performance.cost import cost_of
 from groklst_engine.performance.networks import nearest_scale, weights_file
 from groklst_engine.performance.page import Column, Table
 from groklst_engine.performance.process import Row, apart_or_left_out, in_turn
+from groklst_engine.performance.scenes import generated_scene
 from groklst_engine.performance_jobs import BenchJob
 from groklst_engine.training.recompute import recomputed
 from groklst_engine.training.step_time import timed_step
@@ -121,11 +118,8 @@ def _network(name: str) -> tuple[ModelSpec, dict[str, Any]]:
 
 
 def _sampler() -> SceneSampler:
-    land = synthetic_scene(size=SIDE, seed=0)
-    lst, *bands = (torch.from_numpy(values)[None, None] for values in (land.lst, *land.guidance.values()))
-    roles = cast(tuple[Role, ...], tuple(land.guidance))
-    grid = Grid(CRS.from_user_input(land.crs), land.transform, SIDE, SIDE)
-    scene = training_scene(FineScene("generated", "generated", lst, torch.cat(bands, dim=1), roles, grid), roles)
+    land = generated_scene(SIDE)
+    scene = training_scene(land, land.roles)
     return SceneSampler([scene], crop=CROP, batch=BATCH, band_dropping=0.25, augment=("flips", "turns"), seed=0)
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from groklst_engine.events import CancelToken
-from groklst_engine.inference.device import choose_device, fast_in_bf16, placed
+from groklst_engine.inference.device import choose_device, fast_in_bf16, placed, synchronize
 from groklst_engine.models.zoo import create_model, get_spec
 from groklst_engine.overview_jobs import StepTimeJob
 
@@ -70,6 +70,5 @@ def timed_step(
     optimizer.zero_grad(set_to_none=True)
     l1_loss(predicted.float(), target).backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    if lst.device.type != "cpu":
-        torch.get_device_module(lst.device).synchronize()
+    synchronize(lst.device)
     return time.perf_counter() - started

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsFileWidget
+from qgis.gui import QgsCheckableComboBox, QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox
 
+from ..folded_box import FoldedBox
 from ..training import trainings_folder
 
 _LOSSES = ("smooth-l1", "l1", "charbonnier", "ms-ssim", "degradation", "gradient", "adaptive")
@@ -22,15 +23,13 @@ _FINE_TUNED = {**_USUAL, "learning_rate": 1e-3}
 _PUBLISHED = {"learning_rate": 1e-4, "weight_decay": 1e-5, "schedule": "cosine-restarts", "loss": "l1", "batch": 4}
 
 
-class AdvancedBox(QgsCollapsibleGroupBox):
+class AdvancedBox(FoldedBox):
     """Options that most trainings leave as they are."""
 
     changed = pyqtSignal()
 
     def __init__(self) -> None:
-        super().__init__("Advanced")
-        self.setObjectName("trainAdvanced")
-        self.setCollapsed(True)
+        super().__init__("Advanced", "trainAdvanced")
         self.batch = _whole("trainBatch", 1, 1024, 16)
         self.crop = _whole("trainCrop", 16, 2048, 64, " pixels")
         self.chip = _whole("trainChip", 48, 2048, 128, " pixels")  # the engine learns nothing from smaller ones

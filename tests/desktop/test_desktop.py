@@ -43,19 +43,16 @@ def test_options_page(play: Callable[..., None]) -> None:
     play("options", engine_python=str(ROOT / ".venv" / "bin" / "python"))
 
 
+@pytest.mark.parametrize(("scenario", "name"), [("train", "fields"), ("fine_tune", "groklst-small-tuned")])
 def test_training_wizard(
-    play: Callable[..., None], layers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenario: str,
+    name: str,
+    play: Callable[..., None],
+    layers: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GROKLST_WEIGHTS", str(tmp_path / "weights"))
     fine = scene.make_fine_lst(tmp_path / "fine.tif")
-    play("train", lst=fine, reflectance=layers["reflectance"], seconds=400)
-    assert (tmp_path / "weights" / "fields.safetensors").stat().st_size > 100_000
-
-
-def test_fine_tuning(
-    play: Callable[..., None], layers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GROKLST_WEIGHTS", str(tmp_path / "weights"))
-    fine = scene.make_fine_lst(tmp_path / "fine.tif")
-    play("fine_tune", lst=fine, reflectance=layers["reflectance"], seconds=400)
-    assert (tmp_path / "weights" / "groklst-small-tuned.safetensors").stat().st_size > 100_000
+    play(scenario, lst=fine, reflectance=layers["reflectance"], seconds=400)
+    assert (tmp_path / "weights" / f"{name}.safetensors").stat().st_size > 100_000
